@@ -1,0 +1,231 @@
+//! A statement with its values, and what runs it.
+
+use std::borrow::Cow;
+
+use sqlx::{AssertSqlSafe, FromRow, MySql, Sqlite, mysql::MySqlRow, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{Db, DbError, STATEMENT_TIMEOUT, Tx};
+use crate::time::Timestamp;
+
+/// A value bound to a placeholder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// SQL `NULL`.
+    Null,
+    /// Any whole number, point in time or truth value.
+    Int(i64),
+    /// A number with a fraction.
+    Real(f64),
+    /// A text.
+    Text(String),
+    /// An id, in 16 bytes.
+    Id(Uuid),
+    /// Bytes, such as a hash.
+    Bytes(Vec<u8>),
+}
+
+macro_rules! value_from {
+    ($($type:ty => |$value:ident| $make:expr;)*) => {$(
+        impl From<$type> for Value {
+            fn from($value: $type) -> Self {
+                $make
+            }
+        }
+    )*};
+}
+
+value_from! {
+    i64 => |v| Self::Int(v);
+    i32 => |v| Self::Int(v.into());
+    u32 => |v| Self::Int(v.into());
+    u16 => |v| Self::Int(v.into());
+    u8 => |v| Self::Int(v.into());
+    // Sequence numbers and sizes: beyond 2^63 no database column of ours could hold them.
+    u64 => |v| Self::Int(i64::try_from(v).unwrap_or(i64::MAX));
+    usize => |v| Self::Int(i64::try_from(v).unwrap_or(i64::MAX));
+    bool => |v| Self::Int(v.into());
+    f64 => |v| Self::Real(v);
+    Timestamp => |v| Self::Int(v.0);
+    Uuid => |v| Self::Id(v);
+    String => |v| Self::Text(v);
+    &String => |v| Self::Text(v.clone());
+    &str => |v| Self::Text(v.to_owned());
+    Cow<'_, str> => |v| Self::Text(v.into_owned());
+    Vec<u8> => |v| Self::Bytes(v);
+    &[u8] => |v| Self::Bytes(v.to_vec());
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A statement with `?` placeholders and a value for each.
+#[derive(Clone, Debug)]
+#[must_use = "a query does nothing until it is run"]
+pub struct Query {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+/// Starts a [`Query`]. The text comes from the program, never from a user: what users send is bound.
+pub fn sql(text: impl Into<Cow<'static, str>>) -> Query {
+    Query { text: text.into(), values: Vec::new() }
+}
+
+impl Query {
+    /// Binds the next placeholder.
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds a placeholder for each value, in order.
+    pub fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Appends text, for statements put together from parts.
+    pub fn push(mut self, text: &str) -> Self {
+        self.text.to_mut().push_str(text);
+        self
+    }
+
+    /// Appends `(?, ?, …)` and binds the values: the right side of `IN`. An empty list matches nothing.
+    pub fn push_list<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        let before = self.values.len();
+        self = self.bind_all(values);
+        let marks = vec!["?"; self.values.len() - before].join(", ");
+        let list = if marks.is_empty() { "(NULL)".to_owned() } else { format!("({marks})") };
+        self.push(&list)
+    }
+
+    /// All rows. The statement must have its own `LIMIT` or a key that bounds it.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn all<T: Row>(self, executor: impl Executor) -> Result<Vec<T>, DbError> {
+        executor.fetch_all(self).await
+    }
+
+    /// The first row, if there is one.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn optional<T: Row>(self, executor: impl Executor) -> Result<Option<T>, DbError> {
+        executor.fetch_optional(self).await
+    }
+
+    /// The first row of a statement that always has one, such as a count.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn one<T: Row>(self, executor: impl Executor) -> Result<T, DbError> {
+        self.optional(executor).await?.ok_or(DbError::Other(sqlx::Error::RowNotFound))
+    }
+
+    /// The first column of the first row, if there is one.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn scalar<T>(self, executor: impl Executor) -> Result<Option<T>, DbError>
+    where
+        (T,): Row,
+    {
+        Ok(self.optional::<(T,)>(executor).await?.map(|(value,)| value))
+    }
+
+    /// Runs it for its effect. Returns how many rows its conditions matched, on both databases alike.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn run(self, executor: impl Executor) -> Result<u64, DbError> {
+        executor.execute(self).await
+    }
+}
+
+/// What a row can become, on both databases; `#[derive(sqlx::FromRow)]` gives it.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
+
+/// What runs a [`Query`]: `&Db` for a single statement, `&mut Tx` inside a transaction.
+pub trait Executor: Send {
+    /// See [`Query::all`].
+    fn fetch_all<T: Row>(self, query: Query) -> impl Future<Output = Result<Vec<T>, DbError>> + Send;
+    /// See [`Query::optional`].
+    fn fetch_optional<T: Row>(self, query: Query) -> impl Future<Output = Result<Option<T>, DbError>> + Send;
+    /// See [`Query::run`].
+    fn execute(self, query: Query) -> impl Future<Output = Result<u64, DbError>> + Send;
+}
+
+/// Binds the values of a [`Query`] to a statement of either database.
+macro_rules! bound {
+    ($make:expr, $values:expr) => {
+        $values.into_iter().fold($make, |statement, value| match value {
+            Value::Null => statement.bind(None::<i64>),
+            Value::Int(value) => statement.bind(value),
+            Value::Real(value) => statement.bind(value),
+            Value::Text(value) => statement.bind(value),
+            Value::Id(value) => statement.bind(value),
+            Value::Bytes(value) => statement.bind(value),
+        })
+    };
+}
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DbError> {
+    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(DbError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs()))),
+    }
+}
+
+/// One implementation for both things that hold a connection of either database.
+macro_rules! executor {
+    ($type:ty, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr) => {
+        impl Executor for $type {
+            async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
+                let text = AssertSqlSafe(query.text);
+                match self {
+                    $sqlite => in_time(bound!(sqlx::query_as::<Sqlite, T>(text), query.values).fetch_all($read)).await,
+                    $mysql => {
+                        in_time(bound!(sqlx::query_as::<MySql, T>(text), query.values).fetch_all($connection)).await
+                    }
+                }
+            }
+
+            async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
+                let text = AssertSqlSafe(query.text);
+                match self {
+                    $sqlite => {
+                        in_time(bound!(sqlx::query_as::<Sqlite, T>(text), query.values).fetch_optional($read)).await
+                    }
+                    $mysql => {
+                        in_time(bound!(sqlx::query_as::<MySql, T>(text), query.values).fetch_optional($connection))
+                            .await
+                    }
+                }
+            }
+
+            async fn execute(self, query: Query) -> Result<u64, DbError> {
+                let text = AssertSqlSafe(query.text);
+                match self {
+                    $sqlite => {
+                        let done = in_time(bound!(sqlx::query::<Sqlite>(text), query.values).execute($write)).await?;
+                        Ok(done.rows_affected())
+                    }
+                    $mysql => {
+                        let done =
+                            in_time(bound!(sqlx::query::<MySql>(text), query.values).execute($connection)).await?;
+                        Ok(done.rows_affected())
+                    }
+                }
+            }
+        }
+    };
+}
+
+executor!(&Db, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool);
+executor!(&mut Tx, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx);

@@ -1,0 +1,117 @@
+//! The operations listener of a service: is it alive, is it ready, what does it count. Not for the public.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use poem::{
+    EndpointExt, IntoResponse, Response, Route, Server, get, handler, http::StatusCode, listener::TcpAcceptor,
+    web::Data,
+};
+use prometheus::{Registry, TextEncoder};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{db::Db, rooms::RoomStore};
+
+/// A check that takes longer counts as failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the operations listener tells about a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops {
+    db: Db,
+    rooms: Arc<dyn RoomStore>,
+    registry: Registry,
+    draining: Arc<AtomicBool>,
+}
+
+/// The answer of `/readyz`: `ok`, or what is wrong, for each thing the service needs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// Whether the service should get traffic.
+    pub ready: bool,
+    /// The relational database.
+    pub database: String,
+    /// The room log and its live stream.
+    pub rooms: String,
+    /// Whether the service is stopping.
+    pub draining: bool,
+}
+
+impl Ops {
+    /// Watches over `db` and `rooms`.
+    pub fn new(db: Db, rooms: Arc<dyn RoomStore>) -> Self {
+        Self { db, rooms, registry: Registry::new(), draining: Arc::default() }
+    }
+
+    /// Where the service registers its metrics.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Turns readiness red for good: the service is stopping.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Asks everything the service needs for a sign of life.
+    pub async fn readiness(&self) -> Readiness {
+        let (database, rooms) = tokio::join!(
+            tokio::time::timeout(CHECK_TIMEOUT, self.db.ping()),
+            tokio::time::timeout(CHECK_TIMEOUT, self.rooms.health()),
+        );
+        let (database, rooms) = (say(database), say(rooms));
+        let draining = self.draining.load(Ordering::SeqCst);
+        Readiness { ready: database == "ok" && rooms == "ok" && !draining, database, rooms, draining }
+    }
+
+    /// Serves `/healthz`, `/readyz` and `/metrics` on `listener` until `stop`.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+        let app = Route::new()
+            .at("/healthz", get(healthz))
+            .at("/readyz", get(readyz))
+            .at("/metrics", get(metrics))
+            .data(self);
+        let acceptor = TcpAcceptor::from_tokio(listener)?;
+        Server::new_with_acceptor(acceptor)
+            .run_with_graceful_shutdown(app, stop.cancelled_owned(), Some(CHECK_TIMEOUT))
+            .await
+    }
+}
+
+fn say<E: std::fmt::Display>(outcome: Result<Result<(), E>, tokio::time::error::Elapsed>) -> String {
+    match outcome {
+        Ok(Ok(())) => "ok".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
+    }
+}
+
+#[handler]
+fn healthz() -> &'static str {
+    "ok"
+}
+
+#[handler]
+async fn readyz(ops: Data<&Ops>) -> Response {
+    let readiness = ops.readiness().await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    poem::web::Json(readiness).with_status(status).into_response()
+}
+
+#[handler]
+fn metrics(ops: Data<&Ops>) -> Response {
+    match TextEncoder::new().encode_to_string(&ops.registry.gather()) {
+        Ok(text) => Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(error) => Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(error.to_string()),
+    }
+}

@@ -1,0 +1,118 @@
+//! Hands each appended entry to the subscribers of its room in this process.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::RawEntry;
+
+/// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead.
+const CAPACITY: usize = 1024;
+
+/// What a subscriber is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// An entry was appended.
+    Entry {
+        /// The log's epoch.
+        epoch: Uuid,
+        /// The entry.
+        entry: RawEntry,
+    },
+    /// Entries may have been missed: compare with the log's head.
+    Check,
+}
+
+/// A subscription to one room. Dropping it ends it.
+#[derive(Debug)]
+pub struct Subscription {
+    receiver: broadcast::Receiver<Signal>,
+    _guard: Option<Guard>,
+}
+
+/// Runs a clean-up when the subscription is dropped.
+struct Guard(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(clean_up) = self.0.take() {
+            clean_up();
+        }
+    }
+}
+
+impl Subscription {
+    /// Runs `clean_up` when this subscription is dropped.
+    #[must_use]
+    pub fn on_drop(mut self, clean_up: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self._guard = Some(Guard(Some(Box::new(clean_up))));
+        self
+    }
+
+    /// The next signal; `None` when the store is closed. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Signal> {
+        match self.receiver.recv().await {
+            Ok(signal) => Some(signal),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Signal::Check),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// The channels of the rooms that have subscribers.
+#[derive(Debug, Default)]
+pub struct Bus {
+    rooms: DashMap<Uuid, broadcast::Sender<Signal>>,
+}
+
+impl Bus {
+    /// An empty bus.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Subscribes to a room.
+    pub fn subscribe(&self, room: Uuid) -> Subscription {
+        let sender = self.rooms.entry(room).or_insert_with(|| broadcast::Sender::new(CAPACITY));
+        Subscription { receiver: sender.subscribe(), _guard: None }
+    }
+
+    /// Signals the subscribers of a room, if there are any.
+    pub fn signal(&self, room: Uuid, signal: Signal) {
+        let deaf = match self.rooms.get(&room) {
+            Some(sender) => sender.send(signal).is_err(),
+            None => false,
+        };
+        if deaf {
+            self.forget_deaf(room);
+        }
+    }
+
+    /// Tells every subscriber of every room to compare with the log.
+    pub fn check_all(&self) {
+        self.rooms.retain(|_, sender| sender.send(Signal::Check).is_ok());
+    }
+
+    /// Forgets a room that nobody listens to; `true` if it is forgotten.
+    pub fn forget_deaf(&self, room: Uuid) -> bool {
+        self.rooms.remove_if(&room, |_, sender| sender.receiver_count() == 0).is_some()
+    }
+
+    /// The rooms that have subscribers.
+    pub fn rooms(&self) -> Vec<Uuid> {
+        self.rooms.iter().map(|room| *room.key()).collect()
+    }
+
+    /// Ends every subscription.
+    pub fn close(&self) {
+        self.rooms.clear();
+    }
+}

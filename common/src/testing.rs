@@ -1,0 +1,101 @@
+//! What tests of every crate need: fresh, migrated databases of both kinds and room logs of every kind.
+//!
+//! `scripts/test` starts the servers and names them in `MINGIZUK_TEST_MYSQL_URL` (without a database) and
+//! `MINGIZUK_TEST_REDIS_URL`. Without them these functions panic: a test that is skipped has not passed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests use this module, and a broken set-up must stop them"
+)]
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    config::{Config, Profile, SecretUrl},
+    db::{Db, sql},
+    ids::RandomIds,
+    rooms::{RoomStore, redis::RedisRooms, sql::SqlRooms},
+};
+
+/// The database backends that every test of SQL runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A new file in a temporary folder.
+    Sqlite,
+    /// A new database on the test's MariaDB.
+    MySql,
+}
+
+impl Database {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::MySql];
+
+    /// The URL of a new, empty database.
+    pub async fn fresh_url(self) -> SecretUrl {
+        match self {
+            Self::Sqlite => SecretUrl::new(format!("sqlite://{}/mingizuk.db", temporary_folder().display())),
+            Self::MySql => {
+                let server = server("MINGIZUK_TEST_MYSQL_URL");
+                let name = format!("test_{}", Uuid::now_v7().simple());
+                let admin =
+                    Db::connect(&SecretUrl::new(format!("{server}/mysql")), 1).await.expect("the test's MariaDB");
+                sql(format!("CREATE DATABASE {name}")).run(&admin).await.expect("a new database");
+                admin.close().await;
+                SecretUrl::new(format!("{server}/{name}"))
+            }
+        }
+    }
+
+    /// A new, migrated database.
+    pub async fn fresh(self) -> Db {
+        let db = Db::connect(&self.fresh_url().await, 8).await.expect("a connection");
+        db.migrate().await.expect("migrations");
+        db
+    }
+}
+
+/// The URL of the test's Redis.
+pub fn redis_url() -> SecretUrl {
+    SecretUrl::new(server("MINGIZUK_TEST_REDIS_URL"))
+}
+
+/// Room logs of every kind, each with its name.
+pub async fn room_stores() -> Vec<(&'static str, Arc<dyn RoomStore>)> {
+    vec![
+        ("SQLite", Arc::new(SqlRooms::new(Database::Sqlite.fresh().await, Arc::new(RandomIds)))),
+        ("MariaDB", Arc::new(SqlRooms::new(Database::MySql.fresh().await, Arc::new(RandomIds)))),
+        ("Redis", Arc::new(redis_rooms().await)),
+    ]
+}
+
+/// A room log on the test's Redis, with connections of its own, as another process would have.
+pub async fn redis_rooms() -> RedisRooms {
+    RedisRooms::connect(&redis_url(), 1, Duration::from_secs(2), Arc::new(RandomIds)).await.expect("the test's Redis")
+}
+
+/// The test profile's configuration with every listener on a free port.
+pub fn config() -> Config {
+    let mut config = Config::defaults(Profile::Test);
+    for name in ["api_addr", "gateway_addr", "api_ops_addr", "gateway_ops_addr"] {
+        config.set(name, "127.0.0.1:0").expect("an address");
+    }
+    config.set("jwt_keys", "test:0123456789abcdef0123456789abcdef").expect("a key");
+    config
+}
+
+/// A new folder that nothing else uses.
+pub fn temporary_folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("mingizuk-test-{}", Uuid::now_v7().simple()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    folder
+}
+
+fn server(variable: &str) -> String {
+    match std::env::var(variable) {
+        Ok(url) => url.trim_end_matches('/').to_owned(),
+        Err(_) => panic!("{variable} is not set: run scripts/test, which starts the servers that the tests need"),
+    }
+}
