@@ -1,1 +1,24 @@
-//! placeholder
+//! The REST service.
+//!
+//! One folder a noun: in it `mod.rs` says what it is, `endpoints.rs` speaks HTTP, `rules.rs` holds the domain's pure
+//! functions and `store.rs` its SQL. What all of them share:
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`context`] | what endpoints work with |
+//! | [`problem`] | every error code, and how an error becomes a response (RFC 9457) |
+//! | [`input`] | request bodies, and collecting what is wrong with their fields |
+//! | [`page`] | cursors and limits of lists |
+//! | [`caller`] | who is calling: the access token |
+//! | [`server`] | routes, middleware, listening, stopping |
+
+pub mod auth;
+pub mod caller;
+pub mod context;
+pub mod input;
+pub mod me;
+pub mod page;
+pub mod problem;
+pub mod server;
+
+pub use server::{launch, openapi_document};

@@ -88,6 +88,65 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// As a schema of the OpenAPI document: a text of format `date-time`.
+#[cfg(feature = "openapi")]
+mod openapi {
+    use std::borrow::Cow;
+
+    use poem_openapi::{
+        registry::{MetaSchema, MetaSchemaRef},
+        types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
+    };
+    use serde_json::Value;
+
+    use super::Timestamp;
+
+    impl Type for Timestamp {
+        const IS_REQUIRED: bool = true;
+        type RawValueType = Self;
+        type RawElementValueType = Self;
+
+        fn name() -> Cow<'static, str> {
+            "string_date-time".into()
+        }
+
+        fn schema_ref() -> MetaSchemaRef {
+            let mut schema = MetaSchema::new_with_format("string", "date-time");
+            schema.example = Some("2026-03-01T09:30:00.000Z".into());
+            MetaSchemaRef::Inline(Box::new(schema))
+        }
+
+        fn as_raw_value(&self) -> Option<&Self> {
+            Some(self)
+        }
+
+        fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+            Box::new(std::iter::once(self))
+        }
+    }
+
+    impl ParseFromJSON for Timestamp {
+        fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+            match value {
+                Some(Value::String(text)) => Self::parse_from_parameter(&text),
+                other => Err(ParseError::expected_type(other.unwrap_or_default())),
+            }
+        }
+    }
+
+    impl ParseFromParameter for Timestamp {
+        fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+            text.parse().map_err(|_| ParseError::custom("is not a time of RFC 3339 such as 2026-03-01T09:30:00Z"))
+        }
+    }
+
+    impl ToJSON for Timestamp {
+        fn to_json(&self) -> Option<Value> {
+            Some(Value::String(self.to_string()))
+        }
+    }
+}
+
 /// Tells the time. Passed to whatever needs it; nothing reads the system's clock by itself.
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.

@@ -13,6 +13,7 @@ pub const SUBPROTOCOL: &str = "mingizuk.v1";
 pub const NONCE_CHARS: usize = 64;
 
 /// A user as others see them.
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The user's id.
@@ -22,6 +23,7 @@ pub struct Person {
 }
 
 /// What a member may do in a room.
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Enum), oai(rename_all = "snake_case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -112,6 +114,7 @@ pub enum Body {
 }
 
 /// How a meetup's members changed.
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Enum), oai(rename_all = "snake_case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -126,6 +129,7 @@ pub enum Change {
 }
 
 /// Why a room takes no more messages.
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Enum), oai(rename_all = "snake_case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseReason {
@@ -136,6 +140,7 @@ pub enum CloseReason {
 }
 
 /// The notice of a room.
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The text.

@@ -1,0 +1,9 @@
+//! Accounts and log-in sessions: sign up, log in, refresh, log out.
+//!
+//! A session is one device. Its refresh tokens form a family (RFC 9700, section 4.14.2): each is used once, its successor
+//! comes with the reply, and a token used twice revokes the session.
+
+pub mod endpoints;
+pub mod passwords;
+pub mod rules;
+pub mod store;

@@ -1,0 +1,102 @@
+//! What an account's fields must be.
+
+use chrono_tz::Tz;
+
+use crate::input::Fields;
+
+/// Bytes of a password, at most: bcrypt ignores the rest.
+pub const MAX_PASSWORD_BYTES: usize = 72;
+const MIN_PASSWORD_CHARS: usize = 8;
+const MAX_EMAIL_CHARS: usize = 254;
+/// Characters of a nickname, at most.
+pub const MAX_NICKNAME_CHARS: usize = 16;
+/// The time zone of whoever names none.
+pub const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
+
+/// The email trimmed; noted as wrong unless it is `local@domain` with a dot in the domain.
+pub fn email(fields: &mut Fields, value: &str) -> String {
+    let email = fields.text("email", value, MAX_EMAIL_CHARS);
+    let good = email.split_once('@').is_some_and(|(local, domain)| {
+        let labels: Vec<&str> = domain.split('.').collect();
+        let domain_ok = labels.len() > 1 && labels.iter().all(|label| !label.is_empty());
+        !local.is_empty() && domain_ok && !domain.contains('@') && !email.contains(char::is_whitespace)
+    });
+    fields.check(email.is_empty() || good, "email", "malformed");
+    email
+}
+
+/// Notes what is wrong with a new password.
+pub fn password(fields: &mut Fields, field: &str, value: &str) {
+    fields.check(value.chars().count() >= MIN_PASSWORD_CHARS, field, "too_short");
+    fields.check(value.len() <= MAX_PASSWORD_BYTES, field, "too_long");
+    fields.check(value.chars().any(char::is_alphabetic), field, "needs_letter");
+    fields.check(value.chars().any(|c| c.is_ascii_digit()), field, "needs_digit");
+}
+
+/// The nickname cleaned.
+pub fn nickname(fields: &mut Fields, value: &str) -> String {
+    let nickname = fields.text("nickname", value, MAX_NICKNAME_CHARS);
+    fields.check(!nickname.contains(['\n', '\t']), "nickname", "control_character");
+    nickname
+}
+
+/// The IANA name of a time zone, the default if there is none.
+pub fn time_zone(fields: &mut Fields, value: Option<&str>) -> String {
+    let name = value.unwrap_or(DEFAULT_TIME_ZONE);
+    fields.check(name.parse::<Tz>().is_ok(), "timezone", "unknown");
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(check: impl FnOnce(&mut Fields)) -> Vec<String> {
+        let mut fields = Fields::new();
+        check(&mut fields);
+        fields.finish().err().map(|f| f.errors.into_iter().map(|e| e.code).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn emails() {
+        let long = format!("{}@a.kr", "x".repeat(250));
+        for (value, wrong) in [
+            ("a@b.kr", None),
+            ("  밍기@한글.한국 ", None),
+            ("a.b.kr", Some("malformed")),
+            ("a@b", Some("malformed")),
+            ("a@b..kr", Some("malformed")),
+            ("a@b@c.kr", Some("malformed")),
+            ("a b@c.kr", Some("malformed")),
+            ("", Some("empty")),
+            (long.as_str(), Some("too_long")),
+        ] {
+            assert_eq!(codes(|f| drop(email(f, value))).first().map(String::as_str), wrong, "{value}");
+        }
+    }
+
+    #[test]
+    fn passwords() {
+        let longest = format!("{}1", "a".repeat(71));
+        let too_long = format!("{}1", "가".repeat(24));
+        for (value, wrong) in [
+            ("mingi1234", None),
+            (longest.as_str(), None),
+            ("밍기적밍기적밍기1", None),
+            ("mingi12", Some("too_short")),
+            ("12345678", Some("needs_letter")),
+            ("mingimingi", Some("needs_digit")),
+            (too_long.as_str(), Some("too_long")),
+        ] {
+            assert_eq!(codes(|f| password(f, "password", value)).first().map(String::as_str), wrong, "{value}");
+        }
+    }
+
+    #[test]
+    fn nicknames_and_time_zones() {
+        assert_eq!(codes(|f| drop(nickname(f, "열여섯글자까지는괜찮은별명입니다"))), Vec::<String>::new());
+        assert_eq!(codes(|f| drop(nickname(f, "열일곱글자가되면너무길어진별명이다야"))), ["too_long"]);
+        assert_eq!(codes(|f| drop(time_zone(f, Some("Asia/Pyongyang")))), Vec::<String>::new());
+        assert_eq!(codes(|f| drop(time_zone(f, Some("Moon/Tycho")))), ["unknown"]);
+    }
+}

@@ -1,0 +1,172 @@
+//! Request bodies, and collecting what is wrong with their fields.
+
+use common::text::{self, TextError};
+use poem::{Body, Request, RequestBody, error::ReadBodyError};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::{Json, Payload},
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Failure, FieldError};
+
+/// Bytes of a request body, at most.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// A JSON body read strictly: what is missing, unknown or of the wrong type is reported by its path.
+#[derive(Debug)]
+pub struct Input<T>(pub T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Input<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if !request.content_type().is_some_and(Json::<T>::check_content_type) {
+            return Err(Failure::from(Code::UnsupportedMediaType).into());
+        }
+        Ok(Self(parse(&read(body.take()?).await?)?))
+    }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+    let bytes = body.into_bytes_limit(MAX_BODY).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => Failure::from(Code::TooLarge),
+        other => Failure { cause: Some(other.to_string()), ..Code::BadRequest.into() },
+    })?;
+    Ok(bytes.into())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        if !reason.is_data() {
+            return Failure { cause: Some(reason.to_string()), ..Code::BadRequest.into() };
+        }
+        Failure { errors: vec![field_error(&path, &reason.to_string())], ..Code::InvalidInput.into() }
+    })?;
+    json.end().map_err(|error| Failure { cause: Some(error.to_string()), ..Code::BadRequest.into() })?;
+    Ok(value)
+}
+
+/// serde names a missing or unknown field only in its message, in backquotes.
+fn field_error(path: &str, reason: &str) -> FieldError {
+    let named = |prefix: &str| reason.strip_prefix(prefix)?.split('`').next();
+    let parent = if path == "." { "" } else { path };
+    let (name, code) = match (named("missing field `"), named("unknown field `")) {
+        (Some(name), _) => (Some(name), "missing"),
+        (_, Some(name)) => (Some(name), "unknown"),
+        _ => (None, "malformed"),
+    };
+    let field = match name {
+        // The path of an unknown field already ends with it.
+        Some(name) if parent.is_empty() || parent == name || parent.ends_with(&format!(".{name}")) => {
+            if parent.is_empty() { name.to_owned() } else { parent.to_owned() }
+        }
+        Some(name) => format!("{parent}.{name}"),
+        None => path.to_owned(),
+    };
+    FieldError { field, code: code.to_owned() }
+}
+
+/// Collects everything that is wrong with an input, so that it is said at once.
+#[derive(Debug, Default)]
+pub struct Fields {
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Nothing wrong so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that `field` is wrong.
+    pub fn wrong(&mut self, field: &str, code: &str) {
+        self.errors.push(FieldError { field: field.to_owned(), code: code.to_owned() });
+    }
+
+    /// Notes that `field` is wrong unless `good`.
+    pub fn check(&mut self, good: bool, field: &str, code: &str) {
+        if !good {
+            self.wrong(field, code);
+        }
+    }
+
+    /// The text cleaned as [`text::clean`] does; empty if it is noted as wrong.
+    pub fn text(&mut self, field: &str, value: &str, max: usize) -> String {
+        text::clean(value, max).unwrap_or_else(|error| {
+            let code = match error {
+                TextError::Empty => "empty",
+                TextError::TooLong { .. } => "too_long",
+                TextError::Control => "control_character",
+            };
+            self.wrong(field, code);
+            String::new()
+        })
+    }
+
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// [`Code::InvalidInput`] with everything that was noted.
+    pub fn finish(self) -> Result<(), Failure> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Failure { errors: self.errors, ..Code::InvalidInput.into() }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only parsing is tested")]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "only parsing is tested")]
+        number: u8,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        for (json, code, field) in [
+            ("{", Code::BadRequest, None),
+            (r#"{"inner":{"number":1}} x"#, Code::BadRequest, None),
+            ("{}", Code::InvalidInput, Some(("inner", "missing"))),
+            (r#"{"inner":{}}"#, Code::InvalidInput, Some(("inner.number", "missing"))),
+            (r#"{"inner":{"number":"1"}}"#, Code::InvalidInput, Some(("inner.number", "malformed"))),
+            (r#"{"inner":{"number":1,"x":2}}"#, Code::InvalidInput, Some(("inner.x", "unknown"))),
+            (r#"{"inner":{"number":1},"y":2}"#, Code::InvalidInput, Some(("y", "unknown"))),
+        ] {
+            let failure = parse::<Outer>(json.as_bytes()).expect_err(json);
+            let first = failure.errors.first().map(|e| (e.field.as_str(), e.code.as_str()));
+            assert_eq!((failure.code, first), (code, field), "{json}");
+        }
+    }
+}

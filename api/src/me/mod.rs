@@ -1,0 +1,3 @@
+//! Oneself: the profile and everything about the caller.
+
+pub mod endpoints;

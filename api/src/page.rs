@@ -1,0 +1,69 @@
+//! Cursors and limits of lists.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem_openapi::{
+    Object,
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::problem::{Code, Failure, FieldError};
+
+/// Items of a page, at most.
+pub const MAX_LIMIT: u32 = 50;
+/// Items of a page where the client does not say.
+pub const DEFAULT_LIMIT: u32 = 20;
+
+/// One page of a list.
+#[derive(Debug, Object)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Send it as `cursor` to get the next page; absent on the last one.
+    #[oai(skip_serializing_if_is_none)]
+    pub next_cursor: Option<String>,
+}
+
+impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
+    /// A page of at most `limit` of the `items`, of which one more than that was asked for. `key` is the place of an item
+    /// in the order of the list.
+    pub fn new<R: Into<T>, K: Serialize>(mut rows: Vec<R>, limit: u32, key: impl Fn(&R) -> K) -> Self {
+        let limit = limit as usize;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| more).map(|last| encode_cursor(&key(last)));
+        Self { items: rows.into_iter().map(Into::into).collect(), next_cursor }
+    }
+}
+
+/// The limit to use for a list.
+///
+/// # Errors
+/// [`Code::InvalidInput`] unless it is 1 to [`MAX_LIMIT`].
+pub fn limit(limit: Option<u32>) -> Result<u32, Failure> {
+    match limit.unwrap_or(DEFAULT_LIMIT) {
+        good @ 1..=MAX_LIMIT => Ok(good),
+        _ => Err(invalid("limit", "out_of_range")),
+    }
+}
+
+/// A place in a list as an opaque text.
+pub fn encode_cursor(key: &impl Serialize) -> String {
+    // A key is made of numbers, texts and ids: nothing that JSON could refuse.
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
+}
+
+/// The place that a cursor names.
+///
+/// # Errors
+/// [`Code::InvalidInput`] if it is not one of ours.
+pub fn decode_cursor<K: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<K>, Failure> {
+    let decode = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+    cursor.map(|text| decode(text).ok_or_else(|| invalid("cursor", "malformed"))).transpose()
+}
+
+/// The failure that one parameter is not valid.
+pub fn invalid(field: &str, code: &str) -> Failure {
+    let error = FieldError { field: field.to_owned(), code: code.to_owned() };
+    Failure { errors: vec![error], ..Code::InvalidInput.into() }
+}

@@ -1,0 +1,191 @@
+//! Routes, middleware, listening and stopping.
+
+use std::collections::HashSet;
+
+use common::{bootstrap::Backends, ops::Ops};
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route, Server,
+    error::{MethodNotAllowedError, NotFoundError},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    listener::TcpAcceptor,
+    middleware::Cors,
+};
+use poem_openapi::{
+    OpenApi, OpenApiService, Tags,
+    error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    auth,
+    context::Context,
+    me, page,
+    problem::{Code, Failure, Language},
+};
+
+/// Where the operations live.
+const BASE: &str = "/api/v1";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of a request id that a client may choose, at most.
+const MAX_REQUEST_ID: usize = 64;
+
+/// The groups of operations.
+#[derive(Tags)]
+pub enum Tag {
+    /// Accounts and log-in sessions.
+    Auth,
+    /// Oneself.
+    Me,
+}
+
+fn service() -> OpenApiService<impl OpenApi, ()> {
+    let api = (auth::endpoints::Endpoints, me::endpoints::Endpoints);
+    OpenApiService::new(api, "Mingizuk", env!("CARGO_PKG_VERSION"))
+        .description("Small exercises, a monster that grows with you, and meetups with a realtime room. Errors are RFC 9457 problems with a stable `code`.")
+        .url_prefix(BASE)
+}
+
+/// The OpenAPI document, without touching a database.
+pub fn openapi_document() -> String {
+    service().spec()
+}
+
+/// The whole application.
+pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
+    let service = service();
+    let routes = Route::new()
+        .nest("/docs", service.swagger_ui())
+        .at(format!("{BASE}/openapi.json"), service.spec_endpoint())
+        .nest(BASE, service)
+        .data(context.tokens.clone())
+        .data(context.clone())
+        .around(refuse_repeated_parameters)
+        .with(cors(&context.config.allowed_origins));
+    // The outermost layer: whatever fails below it becomes a problem, and every answer gets its headers.
+    routes.around(finish)
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let any = origins.iter().any(|origin| origin == "*");
+    let allowed: HashSet<String> = origins.iter().cloned().collect();
+    Cors::new()
+        .allow_origins_fn(move |origin| any || allowed.contains(origin))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, REQUEST_ID])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(600)
+}
+
+/// A parameter given twice is refused, not guessed at.
+async fn refuse_repeated_parameters<E: Endpoint>(next: std::sync::Arc<E>, request: Request) -> poem::Result<Response> {
+    let mut seen = HashSet::new();
+    let query = request.uri().query().unwrap_or_default();
+    for name in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
+        if !seen.insert(name) {
+            return Err(page::invalid(name, "repeated").into());
+        }
+    }
+    next.call(request).await.map(IntoResponse::into_response)
+}
+
+/// Gives the request an id, turns errors into problems, logs what failed on our side, and sets the headers of every answer.
+async fn finish<E: Endpoint>(next: std::sync::Arc<E>, request: Request) -> poem::Result<Response> {
+    let id = request_id(&request);
+    let language = Language::preferred(request.header(header::ACCEPT_LANGUAGE));
+    let secret = request.uri().path().starts_with(BASE);
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let outcome = next.call(request).instrument(span.clone()).await;
+    let mut response = match outcome {
+        Ok(response) => response.into_response(),
+        Err(error) => {
+            let failure = failure_of(error);
+            if failure.code.status().is_server_error() {
+                span.in_scope(|| tracing::error!(%failure, "request failed"));
+            }
+            failure.into_response(language, &id)
+        }
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if secret && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+fn request_id(request: &Request) -> String {
+    let good = |id: &&str| {
+        !id.is_empty()
+            && id.len() <= MAX_REQUEST_ID
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    request.header(&REQUEST_ID).filter(good).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// What the framework refuses, in our codes.
+fn failure_of(error: poem::Error) -> Failure {
+    let error = match error.downcast::<Failure>() {
+        Ok(failure) => return failure,
+        Err(error) => error,
+    };
+    if let Some(bad) = error.downcast_ref::<ParseParamError>() {
+        return page::invalid(bad.name, "malformed");
+    }
+    if error.is::<AuthorizationError>() {
+        return Code::Unauthenticated.into();
+    }
+    // An id that is no id names nothing.
+    if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
+        return Code::NotFound.into();
+    }
+    if error.is::<MethodNotAllowedError>() {
+        return Code::MethodNotAllowed.into();
+    }
+    if error.is::<ContentTypeError>() {
+        return Code::UnsupportedMediaType.into();
+    }
+    let code = match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        status if status.is_client_error() => Code::BadRequest,
+        _ => Code::Internal,
+    };
+    Failure { cause: Some(error.to_string()), ..code.into() }
+}
+
+/// Serves the REST API on `listener` and operations on `ops_listener` until `stop`, then finishes what is under way.
+///
+/// # Errors
+/// When a listener breaks.
+pub async fn launch(
+    backends: Backends,
+    listener: TcpListener,
+    ops_listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let ops = Ops::new(backends.db.clone(), backends.rooms.clone());
+    let context = Context::new(backends);
+    let ops_stop = CancellationToken::new();
+    let ops_server = tokio::spawn(ops.clone().serve(ops_listener, ops_stop.clone()));
+    let relay = tokio::spawn(context.relay.clone().run(stop.clone()));
+    let patience = context.config.shutdown_timeout;
+    let acceptor = TcpAcceptor::from_tokio(listener)?;
+    let stopped = async move {
+        stop.cancelled().await;
+        ops.drain();
+    };
+    let outcome = Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(app(&context).into_endpoint(), stopped, Some(patience))
+        .await;
+    ops_stop.cancel();
+    drop(relay.await);
+    drop(ops_server.await);
+    outcome
+}

@@ -1,0 +1,107 @@
+//! Accounts and log-in sessions.
+
+use std::time::Duration;
+
+use common::testing::Database;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::service::{Service, user_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_up_logs_in_and_keys_are_unique_ignoring_case() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let sign_up = async |email: &str, nickname: &str| {
+            let body = json!({"email": email, "password": "stretch2gether", "nickname": nickname});
+            service.call(Method::POST, "/auth/signup", None, Some(body)).await
+        };
+        let body = sign_up("Mingi@Example.com", "밍기A").await.expect(201);
+        assert_eq!(body["expires_in"], 900);
+        assert_eq!(body["user"]["timezone"], "Asia/Seoul");
+        assert!(!body.to_string().contains("$2"), "a hash leaks: {body}");
+        let me = service.get("/me", &user_of(&body)).await.expect(200);
+        assert_eq!(me, body["user"]);
+        sign_up("mingi@example.COM", "other").await.refused(409, "email_taken");
+        sign_up("other@example.com", "밍기a").await.refused(409, "nickname_taken");
+        let wrong = sign_up("nobody", "").await.refused(400, "invalid_input");
+        let fields: Vec<_> = wrong["errors"].as_array().expect("errors").iter().map(|e| e["field"].clone()).collect();
+        assert_eq!(fields, ["email", "nickname"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_email_and_a_wrong_password_look_the_same() {
+    let service = Service::start(Database::Sqlite).await;
+    let body = json!({"email": "a@example.com", "password": "stretch2gether", "nickname": "a"});
+    service.call(Method::POST, "/auth/signup", None, Some(body)).await.expect(201);
+    let log_in = async |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password});
+        service.call(Method::POST, "/auth/login", None, Some(body)).await
+    };
+    let without_id = |mut body: Value| {
+        body["request_id"].take();
+        body
+    };
+    let wrong = without_id(log_in("a@example.com", "stretch2gethe").await.refused(401, "wrong_credentials"));
+    let unknown = without_id(log_in("b@example.com", "stretch2gether").await.refused(401, "wrong_credentials"));
+    assert_eq!(wrong, unknown);
+    log_in("A@Example.com", "stretch2gether").await.expect(200);
+    log_in("a@example.com", &"x".repeat(5000)).await.refused(401, "wrong_credentials");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_good_for_one_use_and_reuse_ends_the_session() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let user = service.sign_up("밍기").await;
+        let refresh = async |token: &str| {
+            service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
+        };
+        let second = user_of(&refresh(&user.refresh_token).await.expect(200));
+        assert_ne!(second.refresh_token, user.refresh_token);
+        service.clock.advance(Duration::from_secs(10));
+        // The reply may have been lost: within the grace the old token still works.
+        refresh(&user.refresh_token).await.expect(200);
+        service.clock.advance(Duration::from_millis(1));
+        refresh(&user.refresh_token).await.refused(401, "bad_refresh_token");
+        refresh(&second.refresh_token).await.refused(401, "bad_refresh_token");
+        refresh("nonsense").await.refused(401, "bad_refresh_token");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_out_ends_the_session_and_tokens_expire() {
+    let service = Service::start(Database::Sqlite).await;
+    let user = service.sign_up("밍기").await;
+    service.call(Method::POST, "/auth/logout", Some(&user.token), None).await.expect(204);
+    let body = json!({"refresh_token": user.refresh_token});
+    service.call(Method::POST, "/auth/refresh", None, Some(body)).await.refused(401, "bad_refresh_token");
+    service.clock.advance(Duration::from_secs(900));
+    service.get("/me", &user).await.refused(401, "token_expired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_refused_is_a_problem_with_the_request_id() {
+    let service = Service::start(Database::Sqlite).await;
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("http://{}/api/v1{path}", service.address);
+    let json_post =
+        |path: &str, body: String| client.post(url(path)).header("content-type", "application/json").body(body);
+    for (request, status, code) in [
+        (client.get(url("/nowhere")), 404, "not_found"),
+        (client.get(url("/auth/login")), 405, "method_not_allowed"),
+        (client.get(url("/me")), 401, "unauthenticated"),
+        (client.get(url("/me")).bearer_auth("x.y.z"), 401, "unauthenticated"),
+        (client.post(url("/auth/login")).body("{}"), 415, "unsupported_media_type"),
+        (json_post("/auth/login", "{".into()), 400, "bad_request"),
+        (json_post("/auth/login", r#"{"email":1,"password":"x"}"#.into()), 400, "invalid_input"),
+        (json_post("/auth/login", " ".repeat(70_000)), 413, "too_large"),
+        (client.get(url("/me?a=1&a=2")), 400, "invalid_input"),
+    ] {
+        let answer = service.send(request.header("x-request-id", "test-1")).await;
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{:#}", answer.body);
+        assert_eq!(answer.headers["x-request-id"], "test-1");
+        assert_eq!(answer.refused(status, code)["request_id"], "test-1");
+    }
+}
