@@ -1,1 +1,3 @@
+//! Programs that put a running system to the test.
+
 fn main() {}
