@@ -17,8 +17,10 @@ pub mod caller;
 pub mod context;
 pub mod input;
 pub mod me;
+pub mod meetups;
 pub mod page;
 pub mod problem;
+pub mod room;
 pub mod server;
 
 pub use server::{launch, openapi_document};

@@ -67,6 +67,12 @@ error_codes! {
     MethodNotAllowed METHOD_NOT_ALLOWED "method_not_allowed", "허용되지 않는 메서드입니다.", "The path does not support this method.";
     EmailTaken CONFLICT "email_taken", "이미 사용 중인 이메일입니다.", "An account with this email exists.";
     NicknameTaken CONFLICT "nickname_taken", "이미 사용 중인 닉네임입니다.", "An account with this nickname exists.";
+    NotAMember FORBIDDEN "not_a_member", "모임 멤버만 할 수 있습니다.", "Only members of the meetup may do this.";
+    NotTheHost FORBIDDEN "not_the_host", "모임장만 할 수 있습니다.", "Only the host of the meetup may do this.";
+    RemovedFromMeetup FORBIDDEN "removed_from_meetup", "내보내진 모임에는 다시 참여할 수 없습니다.", "The host removed you from this meetup.";
+    MeetupOver CONFLICT "meetup_over", "종료되었거나 취소된 모임입니다.", "The meetup has ended or was cancelled.";
+    HostCannotLeave CONFLICT "host_cannot_leave", "모임장을 넘긴 뒤에 나갈 수 있습니다.", "Hand the meetup over to another member first.";
+    RoomReadOnly CONFLICT "room_read_only", "종료된 모임의 대화방은 읽기만 할 수 있습니다.", "The meetup is over: its room is read-only.";
     TooLarge PAYLOAD_TOO_LARGE "too_large", "요청 본문이 너무 큽니다.", "The request body is larger than 64 KiB.";
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type", "JSON 본문이 필요합니다.", "The body must be application/json.";
     Internal INTERNAL_SERVER_ERROR "internal", "서버 오류가 발생했습니다.", "Something went wrong on our side.";

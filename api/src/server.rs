@@ -22,8 +22,9 @@ use uuid::Uuid;
 use crate::{
     auth,
     context::Context,
-    me, page,
+    me, meetups, page,
     problem::{Code, Failure, Language},
+    room,
 };
 
 /// Where the operations live.
@@ -39,10 +40,19 @@ pub enum Tag {
     Auth,
     /// Oneself.
     Me,
+    /// Meetups and their members.
+    Meetups,
+    /// A meetup's room: its log and its notice.
+    Room,
 }
 
 fn service() -> OpenApiService<impl OpenApi, ()> {
-    let api = (auth::endpoints::Endpoints, me::endpoints::Endpoints);
+    let api = (
+        auth::endpoints::Endpoints,
+        me::endpoints::Endpoints,
+        meetups::endpoints::Endpoints,
+        room::endpoints::Endpoints,
+    );
     OpenApiService::new(api, "Mingizuk", env!("CARGO_PKG_VERSION"))
         .description("Small exercises, a monster that grows with you, and meetups with a realtime room. Errors are RFC 9457 problems with a stable `code`.")
         .url_prefix(BASE)

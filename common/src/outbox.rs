@@ -23,21 +23,23 @@ const BATCH: u32 = 64;
 /// How often the relay looks for rows that a crashed process left behind.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Queues an entry for the log of `room`, in the transaction that makes it true.
+/// Queues entries for the log of `room`, in the transaction that makes them true.
 ///
 /// Rows of one room must be put while the transaction holds the lock of its meetup's row: their order is the log's.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn put(executor: impl Executor, around: &Surroundings, room: Uuid, body: &Body) -> Result<(), DbError> {
-    let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
-    sql("INSERT INTO room_outbox (id, room_id, body, created_at) VALUES (?, ?, ?, ?)")
-        .bind(around.ids.next_id())
-        .bind(room)
-        .bind(json)
-        .bind(around.clock.now())
-        .run(executor)
-        .await?;
+pub async fn put(executor: impl Executor, around: &Surroundings, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
+    if bodies.is_empty() {
+        return Ok(());
+    }
+    let rows = vec!["(?, ?, ?, ?)"; bodies.len()].join(", ");
+    let mut insert = sql(format!("INSERT INTO room_outbox (id, room_id, body, created_at) VALUES {rows}"));
+    for body in bodies {
+        let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
+        insert = insert.bind(around.ids.next_id()).bind(room).bind(json).bind(around.clock.now());
+    }
+    insert.run(executor).await?;
     Ok(())
 }
 

@@ -12,6 +12,9 @@ pub const SUBPROTOCOL: &str = "mingizuk.v1";
 /// Characters of a nonce, at most.
 pub const NONCE_CHARS: usize = 64;
 
+/// Characters of a notice, at most.
+pub const NOTICE_CHARS: usize = 500;
+
 /// A user as others see them.
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,4 +2,6 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod auth;
+mod meetups;
+mod room;
 mod service;

@@ -1,0 +1,224 @@
+//! Who takes part in a meetup, in SQL. Every change holds the lock of the meetup's row.
+
+use common::{
+    db::{Db, DbError, Executor, Tx, sql},
+    ids::Surroundings,
+    membership::MemberState,
+    outbox,
+    time::Timestamp,
+    transaction,
+    wire::{Body, Change, Person},
+};
+use uuid::Uuid;
+
+use super::store::MeetupError;
+
+/// A meetup's row while a transaction holds its lock.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Locked {
+    /// Its host.
+    pub host_id: Uuid,
+    /// When it ends.
+    pub ends_at: Timestamp,
+    /// When it was called off.
+    pub cancelled_at: Option<Timestamp>,
+    /// Places, if they are limited.
+    pub capacity: Option<i64>,
+    /// Places taken.
+    pub member_count: i64,
+}
+
+impl Locked {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.cancelled_at.is_some() || self.ends_at <= now
+    }
+
+    fn free_places(&self) -> i64 {
+        self.capacity.map_or(i64::MAX, |capacity| capacity - self.member_count)
+    }
+}
+
+/// Takes the lock of a meetup's row.
+///
+/// # Errors
+/// [`MeetupError::NotFound`], or the database's.
+pub async fn lock(tx: &mut Tx, meetup: Uuid) -> Result<Locked, MeetupError> {
+    let select = format!(
+        "SELECT host_id, ends_at, cancelled_at, capacity, member_count FROM meetups WHERE id = ?{}",
+        tx.dialect().for_update()
+    );
+    sql(select).bind(meetup).optional(tx).await?.ok_or(MeetupError::NotFound)
+}
+
+/// Someone's row in a meetup.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct MembershipRow {
+    /// See [`MemberState`].
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl MembershipRow {
+    /// Whether it says this.
+    pub fn is(&self, state: MemberState) -> bool {
+        self.state == state.as_str()
+    }
+}
+
+async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<Option<MembershipRow>, DbError> {
+    sql("SELECT state, since FROM meetup_members WHERE meetup_id = ? AND user_id = ?")
+        .bind(meetup)
+        .bind(user)
+        .optional(executor)
+        .await
+}
+
+/// Joins a meetup, or its waiting list when it is full. Joining twice is the same as once.
+///
+/// # Errors
+/// [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the database's.
+pub async fn join(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    transaction!(db, |tx| join_in(tx, around, meetup, user))
+}
+
+async fn join_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    let (locked, now) = (lock(tx, meetup).await?, around.clock.now());
+    match find(&mut *tx, meetup, user).await? {
+        Some(row) if row.is(MemberState::Removed) => return Err(MeetupError::Removed),
+        Some(row) => return Ok(row),
+        None if locked.is_over(now) => return Err(MeetupError::Over),
+        None => {}
+    }
+    let state = if locked.free_places() > 0 { MemberState::Member } else { MemberState::Waiting };
+    sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
+        .bind(meetup)
+        .bind(user)
+        .bind(state.as_str())
+        .bind(now)
+        .run(&mut *tx)
+        .await?;
+    count(&mut *tx, meetup, state, 1).await?;
+    if state == MemberState::Member {
+        tell(tx, around, meetup, user, Change::Joined).await?;
+    }
+    Ok(MembershipRow { state: state.as_str().to_owned(), since: now })
+}
+
+/// Leaves a meetup or its waiting list; whoever waits longest moves up. Leaving twice is the same as once.
+///
+/// # Errors
+/// [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
+pub async fn leave(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    transaction!(db, |tx| leave_in(tx, around, meetup, user))
+}
+
+async fn leave_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    let locked = lock(tx, meetup).await?;
+    if locked.host_id == user {
+        return Err(MeetupError::HostCannotLeave);
+    }
+    let Some(row) = find(&mut *tx, meetup, user).await?.filter(|row| !row.is(MemberState::Removed)) else {
+        return Ok(());
+    };
+    sql("DELETE FROM meetup_members WHERE meetup_id = ? AND user_id = ?").bind(meetup).bind(user).run(&mut *tx).await?;
+    if row.is(MemberState::Waiting) {
+        return Ok(count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
+    }
+    count(&mut *tx, meetup, MemberState::Member, -1).await?;
+    tell(tx, around, meetup, user, Change::Left).await?;
+    if !locked.is_over(around.clock.now()) {
+        move_up(tx, around, meetup, locked.free_places().saturating_add(1)).await?;
+    }
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Waiting {
+    user_id: Uuid,
+    nickname: String,
+}
+
+/// Gives free places to those who wait longest.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i64) -> Result<(), DbError> {
+    // A meetup without a limit has nobody waiting; with one, at most 500 places.
+    let next: Vec<Waiting> =
+        sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
+         WHERE mm.meetup_id = ? AND mm.state = ? ORDER BY mm.since, mm.user_id LIMIT ?")
+        .bind(meetup)
+        .bind(MemberState::Waiting.as_str())
+        .bind(places.clamp(0, 500))
+        .all(&mut *tx)
+        .await?;
+    if next.is_empty() {
+        return Ok(());
+    }
+    sql("UPDATE meetup_members SET state = ?, since = ? WHERE meetup_id = ? AND user_id IN ")
+        .bind(MemberState::Member.as_str())
+        .bind(around.clock.now())
+        .bind(meetup)
+        .push_list(next.iter().map(|waiting| waiting.user_id))
+        .run(&mut *tx)
+        .await?;
+    let moved = i64::try_from(next.len()).unwrap_or(i64::MAX);
+    count(&mut *tx, meetup, MemberState::Member, moved).await?;
+    count(&mut *tx, meetup, MemberState::Waiting, -moved).await?;
+    let joined = |waiting: Waiting| {
+        let user = Person { id: waiting.user_id, nickname: waiting.nickname };
+        Body::Member { user, change: Change::Joined }
+    };
+    let bodies: Vec<Body> = next.into_iter().map(joined).collect();
+    outbox::put(&mut *tx, around, meetup, &bodies).await
+}
+
+async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
+    let column = if state == MemberState::Member { "member_count" } else { "waiting_count" };
+    sql(format!("UPDATE meetups SET {column} = {column} + ? WHERE id = ?")).bind(by).bind(meetup).run(executor).await?;
+    Ok(())
+}
+
+/// Queues the `member` entry of the room's log.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn tell(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
+    let nickname: Option<String> = sql("SELECT nickname FROM users WHERE id = ?").bind(user).scalar(&mut *tx).await?;
+    let user = Person { id: user, nickname: nickname.unwrap_or_default() };
+    outbox::put(&mut *tx, around, meetup, &[Body::Member { user, change }]).await
+}
+
+/// A member with their nickname.
+#[derive(Debug, sqlx::FromRow)]
+pub struct MemberRow {
+    /// Who.
+    pub user_id: Uuid,
+    /// Their nickname.
+    pub nickname: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The members of a meetup in the order they joined, at most `limit`, after a place in that order.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn list(
+    executor: impl Executor,
+    meetup: Uuid,
+    after: Option<(Timestamp, Uuid)>,
+    limit: u32,
+) -> Result<Vec<MemberRow>, DbError> {
+    let mut query =
+        sql("SELECT mm.user_id, u.nickname, mm.since FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
+         WHERE mm.meetup_id = ? AND mm.state = ?")
+        .bind(meetup)
+        .bind(MemberState::Member.as_str());
+    if let Some((since, user)) = after {
+        query =
+            query.push(" AND (mm.since > ? OR (mm.since = ? AND mm.user_id > ?))").bind(since).bind(since).bind(user);
+    }
+    query.push(" ORDER BY mm.since, mm.user_id LIMIT ?").bind(limit).all(executor).await
+}

@@ -1,0 +1,132 @@
+//! What a meetup's fields must be, and where it is in its life.
+
+use common::time::Timestamp;
+
+use super::model::{NewMeetup, Place, State};
+use crate::input::Fields;
+
+const TITLE_CHARS: usize = 30;
+const DESCRIPTION_CHARS: usize = 500;
+const URL_CHARS: usize = 500;
+const NAME_CHARS: usize = 100;
+const REGION_CHARS: usize = 30;
+const KAKAO_ID_CHARS: usize = 30;
+const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
+
+/// The new meetup with its texts cleaned.
+///
+/// Notes in `fields` what is wrong with it.
+pub fn new_meetup(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMeetup {
+    let title = fields.text("title", &new.title, TITLE_CHARS);
+    fields.check(!title.contains('\n'), "title", "control_character");
+    let description = fields.text("description", &new.description, DESCRIPTION_CHARS);
+    let image_url = new.image_url.map(|url| https_url(fields, "image_url", &url));
+    fields.check(new.starts_at > now, "starts_at", "in_the_past");
+    fields.check(new.ends_at >= new.starts_at, "ends_at", "before_start");
+    fields.check(new.capacity.is_none_or(|capacity| CAPACITY.contains(&capacity)), "capacity", "out_of_range");
+    NewMeetup { title, description, image_url, place: place(fields, new.place), ..new }
+}
+
+/// The place with its texts cleaned.
+fn place(fields: &mut Fields, mut place: Place) -> Place {
+    place.name = fields.text("place.name", &place.name, NAME_CHARS);
+    place.road_address = optional_text(fields, "place.road_address", &place.road_address, NAME_CHARS);
+    place.lot_address = optional_text(fields, "place.lot_address", &place.lot_address, NAME_CHARS);
+    fields.check((-90.0..=90.0).contains(&place.latitude), "place.latitude", "out_of_range");
+    fields.check((-180.0..=180.0).contains(&place.longitude), "place.longitude", "out_of_range");
+    place.region.sido = fields.text("place.region.sido", &place.region.sido, REGION_CHARS);
+    // Sejong has no 시군구.
+    place.region.sigungu = optional_text(fields, "place.region.sigungu", &place.region.sigungu, REGION_CHARS);
+    let code = &place.region.code;
+    fields.check(code.len() == 10 && code.bytes().all(|b| b.is_ascii_digit()), "place.region.code", "malformed");
+    place.kakao_place_id = place.kakao_place_id.map(|id| fields.text("place.kakao_place_id", &id, KAKAO_ID_CHARS));
+    place.kakao_place_url = place.kakao_place_url.map(|url| web_url(fields, "place.kakao_place_url", &url));
+    place
+}
+
+/// Kakao leaves an address empty where there is none.
+fn optional_text(fields: &mut Fields, field: &str, value: &str, max: usize) -> String {
+    if value.trim().is_empty() { String::new() } else { fields.text(field, value, max) }
+}
+
+fn https_url(fields: &mut Fields, field: &str, value: &str) -> String {
+    url(fields, field, value, &["https://"])
+}
+
+/// Kakao's own pages are given with `http`.
+fn web_url(fields: &mut Fields, field: &str, value: &str) -> String {
+    url(fields, field, value, &["https://", "http://"])
+}
+
+fn url(fields: &mut Fields, field: &str, value: &str, schemes: &[&str]) -> String {
+    let url = fields.text(field, value, URL_CHARS);
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let good =
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace));
+    fields.check(url.is_empty() || good, field, "malformed");
+    url
+}
+
+/// Where a meetup is in its life.
+pub fn state(now: Timestamp, starts_at: Timestamp, ends_at: Timestamp, cancelled_at: Option<Timestamp>) -> State {
+    match cancelled_at {
+        Some(_) => State::Cancelled,
+        None if now < starts_at => State::Upcoming,
+        None if now < ends_at => State::Ongoing,
+        None => State::Ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::Example;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn wrong(change: impl FnOnce(&mut NewMeetup)) -> Vec<(String, String)> {
+        let mut new = NewMeetup { starts_at: Timestamp(2_000), ends_at: Timestamp(3_000), ..NewMeetup::example() };
+        change(&mut new);
+        let mut fields = Fields::new();
+        new_meetup(&mut fields, new, NOW);
+        let errors = fields.finish().err().map(|failure| failure.errors).unwrap_or_default();
+        errors.into_iter().map(|error| (error.field, error.code)).collect()
+    }
+
+    #[test]
+    fn each_field_has_its_rule() {
+        let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+        assert_eq!(wrong(|_| ()), []);
+        assert_eq!(wrong(|m| m.title = "가".repeat(30)), []);
+        assert_eq!(wrong(|m| m.title = "가".repeat(31)), one("title", "too_long"));
+        assert_eq!(wrong(|m| m.description = " ".to_owned()), one("description", "empty"));
+        assert_eq!(wrong(|m| m.starts_at = NOW), one("starts_at", "in_the_past"));
+        assert_eq!(wrong(|m| m.ends_at = m.starts_at), []);
+        assert_eq!(wrong(|m| m.ends_at = Timestamp(1_999)), one("ends_at", "before_start"));
+        assert_eq!(wrong(|m| m.capacity = Some(1)), one("capacity", "out_of_range"));
+        assert_eq!(wrong(|m| m.capacity = Some(501)), one("capacity", "out_of_range"));
+        assert_eq!(wrong(|m| m.capacity = None), []);
+        assert_eq!(wrong(|m| m.image_url = Some("http://a.example/x.png".to_owned())), one("image_url", "malformed"));
+        assert_eq!(wrong(|m| m.image_url = Some("https://a.example/x.png".to_owned())), []);
+        assert_eq!(wrong(|m| m.place.latitude = f64::NAN), one("place.latitude", "out_of_range"));
+        assert_eq!(wrong(|m| m.place.longitude = 180.5), one("place.longitude", "out_of_range"));
+        assert_eq!(wrong(|m| m.place.region.code = "11200".to_owned()), one("place.region.code", "malformed"));
+        assert_eq!(wrong(|m| m.place.road_address = String::new()), []);
+    }
+
+    #[test]
+    fn the_clock_decides_the_state() {
+        let (start, end) = (Timestamp(10), Timestamp(20));
+        for (now, cancelled, expected) in [
+            (9, None, State::Upcoming),
+            (10, None, State::Ongoing),
+            (19, None, State::Ongoing),
+            (20, None, State::Ended),
+            (9, Some(Timestamp(5)), State::Cancelled),
+            (30, Some(Timestamp(5)), State::Cancelled),
+        ] {
+            assert_eq!(state(Timestamp(now), start, end, cancelled), expected, "{now}");
+        }
+    }
+}

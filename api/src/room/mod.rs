@@ -1,0 +1,6 @@
+//! A meetup's room over REST: its history, posting a message, its notice.
+//!
+//! The same [`common::rooms::RoomStore`] calls as the gateway makes, so what is posted here reaches sockets at once.
+
+pub mod endpoints;
+pub mod model;
