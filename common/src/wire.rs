@@ -194,6 +194,13 @@ pub enum Command {
         #[serde(deserialize_with = "present")]
         text: Option<String>,
     },
+    /// Replaces the token of this connection before it expires.
+    Refresh {
+        /// Chosen by the client.
+        id: u64,
+        /// A newer access token of the same user.
+        token: String,
+    },
     /// Ends this connection's delivery from a room.
     Leave {
         /// Chosen by the client.
@@ -201,6 +208,20 @@ pub enum Command {
         /// The room.
         room: Uuid,
     },
+}
+
+impl Command {
+    /// The number by which the client knows the reply, if the command has one.
+    pub const fn id(&self) -> Option<u64> {
+        match self {
+            Self::Hello { .. } => None,
+            Self::Join { id, .. }
+            | Self::Send { id, .. }
+            | Self::Notice { id, .. }
+            | Self::Refresh { id, .. }
+            | Self::Leave { id, .. } => Some(*id),
+        }
+    }
 }
 
 /// Without `default`, a field read by a function must be present, even when it is an `Option`.
@@ -281,6 +302,11 @@ pub enum Frame<E = Entry> {
         /// How long to wait before trying again.
         retry_after_ms: Option<u64>,
     },
+    /// The token expires soon: `refresh`, or the connection is closed with 4401.
+    Expiring {
+        /// In how many milliseconds.
+        in_ms: u64,
+    },
     /// The gateway is about to close the connection; another will be there.
     Reconnect {
         /// How long to wait before connecting again.
@@ -304,6 +330,8 @@ pub enum ErrorCode {
     BadText,
     /// The nonce is empty or too long.
     BadNonce,
+    /// The token is not valid, has expired, or is another user's.
+    BadToken,
     /// The meetup has ended or was cancelled.
     RoomReadOnly,
     /// The connection has joined as many rooms as it may.
@@ -312,6 +340,25 @@ pub enum ErrorCode {
     RateLimited,
     /// The room log or the database does not answer.
     Unavailable,
+}
+
+impl ErrorCode {
+    /// As it stands in a frame.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::NotAMember => "not_a_member",
+            Self::NotTheHost => "not_the_host",
+            Self::NotJoined => "not_joined",
+            Self::BadText => "bad_text",
+            Self::BadNonce => "bad_nonce",
+            Self::BadToken => "bad_token",
+            Self::RoomReadOnly => "room_read_only",
+            Self::TooManyRooms => "too_many_rooms",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// What the gateway accepts from a client.
@@ -341,6 +388,8 @@ pub mod close {
     pub const GOING_AWAY: u16 = 1001;
     /// The process is restarting.
     pub const RESTART: u16 = 1012;
+    /// A backend does not answer; try again later.
+    pub const TRY_AGAIN: u16 = 1013;
     /// Not a frame of this protocol.
     pub const BAD_FRAME: u16 = 4400;
     /// The token is missing, invalid or expired.

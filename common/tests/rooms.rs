@@ -1,5 +1,4 @@
 //! One conformance suite for every backend of the room log.
-#![expect(clippy::expect_used, reason = "tests")]
 
 use common::{
     rooms::{Draft, Range},

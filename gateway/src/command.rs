@@ -1,0 +1,285 @@
+//! Carrying out a connection's commands, one after the other.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use common::{
+    db::DbError,
+    membership::{self, Membership, Standing},
+    rooms::{Draft, Page, Range, RawEntry, RoomError},
+    text,
+    time::Timestamp,
+    tokens::Access,
+    wire::{Body, Command, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role},
+};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use uuid::Uuid;
+
+use crate::{
+    frame::{self, Refusal},
+    queue::Queue,
+    room::{FRESH_ENTRIES, NotYet, Room},
+    seat::Seat,
+    server::Gateway,
+};
+
+/// How often a join reads the log again because the room went on meanwhile.
+const JOIN_ATTEMPTS: usize = 16;
+/// How long a client waits before it repeats what a backend could not do.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// A room that a connection has joined, and its place there.
+type Joined = (Arc<Room>, Arc<Seat>);
+
+/// An authenticated connection, as its commands see it.
+pub struct Member {
+    /// The connection.
+    pub connection: Uuid,
+    /// Who it speaks for.
+    pub person: Person,
+    /// What its rooms have for it.
+    pub queue: Arc<Queue>,
+    /// The token it speaks with; a newer one of the same user may replace it.
+    access: Mutex<Access>,
+    gateway: Arc<Gateway>,
+    rooms: Mutex<HashMap<Uuid, Joined>>,
+}
+
+impl From<RoomError> for Refusal {
+    fn from(error: RoomError) -> Self {
+        unavailable(&error)
+    }
+}
+
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Self {
+        unavailable(&error)
+    }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Refusal {
+    tracing::warn!(%error, "a command failed");
+    Refusal {
+        retry_after_ms: Some(RETRY_AFTER_MS),
+        ..Refusal::new(None, ErrorCode::Unavailable, "a backend does not answer; try again shortly")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing between lock and unlock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Member {
+    /// A connection that has joined no room.
+    pub fn new(connection: Uuid, person: Person, access: Access, queue: Arc<Queue>, gateway: Arc<Gateway>) -> Self {
+        Self { connection, person, queue, access: Mutex::new(access), gateway, rooms: Mutex::default() }
+    }
+
+    /// When the connection's token stops being valid.
+    pub fn token_expires_at(&self) -> Timestamp {
+        lock(&self.access).expires_at
+    }
+
+    /// How long the connection's token is still valid.
+    pub fn token_left(&self) -> Duration {
+        self.token_expires_at().since(self.gateway.clock.now())
+    }
+
+    /// Carries out a command. Returns the frames to write, in order; a refusal is one of them.
+    pub async fn carry_out(self: Arc<Self>, command: Command) -> Vec<Utf8Bytes> {
+        let id = command.id();
+        let outcome = match command {
+            Command::Join { id, room, since } => self.join(id, room, since).await,
+            Command::Send { id, room, nonce, text } => self.send(id, room, nonce, &text).await,
+            Command::Notice { id, room, text } => self.notice(id, room, text.as_deref()).await,
+            Command::Refresh { id, token } => self.refresh(id, &token),
+            Command::Leave { id, room } => Ok(self.leave(id, room)),
+            Command::Hello { .. } => Err(Refusal::new(None, ErrorCode::BadRequest, "already authenticated")),
+        };
+        outcome.unwrap_or_else(|refusal| vec![self.refuse(Refusal { id, ..refusal })])
+    }
+
+    /// The frame of a refusal, counted.
+    pub fn refuse(&self, refusal: Refusal) -> Utf8Bytes {
+        self.gateway.count_error(refusal.code);
+        frame::encode(&refusal.into_frame())
+    }
+
+    /// Gives up every seat: the connection is gone.
+    pub fn leave_all(&self) {
+        for (_, (room, _)) in lock(&self.rooms).drain() {
+            room.detach(self.connection);
+        }
+    }
+
+    async fn join(&self, id: u64, room_id: Uuid, since: Option<Position>) -> Result<Vec<Utf8Bytes>, Refusal> {
+        self.check_room_limit(room_id)?;
+        // The order matters. Subscribed to the room first, a removal that the membership check does not see yet arrives
+        // as an entry; the notice read after the page is never older than it.
+        let mut room = self.gateway.hub.room(room_id).await?;
+        let membership = self.membership(room_id).await?;
+        let (mut page, recovered) = self.first_page(room_id, since).await?;
+        let notice = self.gateway.rooms.notice(room_id).await?;
+        for _ in 0..JOIN_ATTEMPTS {
+            let have = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
+            let seat = |after| Seat::new(self.connection, self.person.id, Arc::clone(&self.queue), after, membership);
+            match room.attach(have, seat) {
+                Ok((seat, missed)) => {
+                    page.entries.extend(missed);
+                    let joined = self.joined(id, room_id, &seat, have, &page.entries, recovered, notice);
+                    lock(&self.rooms).insert(room_id, (room, seat));
+                    return Ok(vec![joined]);
+                }
+                Err(NotYet::Behind) => {
+                    let more = self
+                        .gateway
+                        .rooms
+                        .read(room_id, Range::After(have.seq), self.gateway.config.resume_entries)
+                        .await?;
+                    page.head = more.head;
+                    page.entries.extend(more.entries);
+                }
+                Err(NotYet::Closed) => {
+                    tokio::task::yield_now().await;
+                    room = self.gateway.hub.room(room_id).await?;
+                }
+                Err(NotYet::OtherEpoch) => {
+                    room.check();
+                    tokio::task::yield_now().await;
+                    page = self.gateway.rooms.read(room_id, Range::Latest, FRESH_ENTRIES).await?;
+                }
+            }
+        }
+        Err(Refusal {
+            retry_after_ms: Some(RETRY_AFTER_MS),
+            ..Refusal::new(id, ErrorCode::Unavailable, "the room is too busy")
+        })
+    }
+
+    fn check_room_limit(&self, room: Uuid) -> Result<(), Refusal> {
+        let mut rooms = lock(&self.rooms);
+        rooms.retain(|_, (_, seat)| !seat.is_vacated());
+        if !rooms.contains_key(&room) && rooms.len() >= self.gateway.config.rooms_per_connection {
+            return Err(Refusal::new(None, ErrorCode::TooManyRooms, "leave a room first"));
+        }
+        Ok(())
+    }
+
+    async fn membership(&self, room: Uuid) -> Result<Membership, Refusal> {
+        match membership::standing(&self.gateway.db, room, self.person.id).await? {
+            Standing::Member(membership) => Ok(membership),
+            // Whether a meetup exists is no secret of its room, but one answer is enough.
+            Standing::Outsider | Standing::NoSuchMeetup => Err(not_a_member()),
+        }
+    }
+
+    /// What a join begins with, and whether it is exactly what came after `since`.
+    async fn first_page(&self, room: Uuid, since: Option<Position>) -> Result<(Page, bool), Refusal> {
+        let store = &self.gateway.rooms;
+        let limit = self.gateway.config.resume_entries;
+        if let Some(since) = since {
+            let page = store.read(room, Range::After(since.seq), limit).await?;
+            let contiguous = page.entries.first().is_none_or(|first| first.seq == since.seq + 1);
+            let last = page.entries.last().map_or(since.seq, |entry| entry.seq);
+            if page.head.epoch == since.epoch && contiguous && last == page.head.seq {
+                return Ok((page, true));
+            }
+        }
+        Ok((store.read(room, Range::Latest, FRESH_ENTRIES).await?, false))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the members of one frame")]
+    fn joined(
+        &self,
+        id: u64,
+        room: Uuid,
+        seat: &Seat,
+        have: Position,
+        entries: &[RawEntry],
+        recovered: bool,
+        notice: Option<common::wire::Notice>,
+    ) -> Utf8Bytes {
+        let seq = entries.last().map_or(have.seq, |entry| entry.seq);
+        let role = seat.role();
+        let frame =
+            Frame::Joined { id: Some(id), room, epoch: have.epoch, seq, recovered, entries: Vec::new(), notice, role };
+        frame::encode_joined(&frame, entries)
+    }
+
+    async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+        self.writable_seat(room)?;
+        if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
+            return Err(Refusal::new(id, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
+        }
+        let text = clean(text, self.gateway.config.message_chars)?;
+        let user = self.person.clone();
+        let body = Body::Message { user, nonce: nonce.clone(), text: Some(text), edited_at: None, deleted_at: None };
+        let ack = self.append(id, room, Some(nonce), body).await?;
+        self.gateway.metrics.sends.inc();
+        Ok(ack)
+    }
+
+    async fn notice(&self, id: u64, room: Uuid, text: Option<&str>) -> Result<Vec<Utf8Bytes>, Refusal> {
+        if self.writable_seat(room)?.role() != Role::Host {
+            return Err(Refusal::new(id, ErrorCode::NotTheHost, "only the host sets the notice"));
+        }
+        let text = text.map(|text| clean(text, NOTICE_CHARS)).transpose()?;
+        self.append(id, room, None, Body::Notice { user: self.person.clone(), text }).await
+    }
+
+    async fn append(&self, id: u64, room: Uuid, nonce: Option<String>, body: Body) -> Result<Vec<Utf8Bytes>, Refusal> {
+        let draft = Draft { author: self.person.id, nonce, at: self.gateway.clock.now(), body };
+        let appended = self.gateway.rooms.append(room, draft).await?;
+        let ack = Frame::Ack {
+            id,
+            room: Some(room),
+            seq: Some(appended.position.seq),
+            at: Some(appended.at),
+            duplicate: Some(appended.duplicate),
+        };
+        Ok(vec![frame::encode(&ack)])
+    }
+
+    fn refresh(&self, id: u64, token: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+        match self.gateway.tokens.verify(token) {
+            Ok(access) if access.user == self.person.id => {
+                *lock(&self.access) = access;
+                Ok(vec![frame::encode(&Frame::Ack { id, room: None, seq: None, at: None, duplicate: None })])
+            }
+            Ok(_) => Err(Refusal::new(id, ErrorCode::BadToken, "the token is another user's")),
+            Err(error) => Err(Refusal::new(id, ErrorCode::BadToken, error.to_string())),
+        }
+    }
+
+    fn leave(&self, id: u64, room: Uuid) -> Vec<Utf8Bytes> {
+        if let Some((joined, _)) = lock(&self.rooms).remove(&room) {
+            joined.detach(self.connection);
+        }
+        vec![frame::encode(&Frame::Left { id, room })]
+    }
+
+    /// The seat, if the connection has joined the room, is still a member, and the room takes messages.
+    fn writable_seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
+        let seat = lock(&self.rooms).get(&room).map(|(_, seat)| Arc::clone(seat));
+        match seat {
+            None => Err(Refusal::new(None, ErrorCode::NotJoined, "join the room first")),
+            Some(seat) if seat.is_vacated() => Err(not_a_member()),
+            Some(seat) if !seat.may_write(self.gateway.clock.now()) => {
+                Err(Refusal::new(None, ErrorCode::RoomReadOnly, "the meetup is over"))
+            }
+            Some(seat) => Ok(seat),
+        }
+    }
+}
+
+fn not_a_member() -> Refusal {
+    Refusal::new(None, ErrorCode::NotAMember, "only members of the meetup may do this")
+}
+
+fn clean(text: &str, max: usize) -> Result<String, Refusal> {
+    text::clean(text, max).map_err(|error| Refusal::new(None, ErrorCode::BadText, format!("the text {error}")))
+}

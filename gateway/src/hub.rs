@@ -1,0 +1,57 @@
+//! The rooms that have someone in them on this gateway.
+
+use std::sync::Arc;
+
+use common::rooms::{RoomError, RoomStore};
+use dashmap::DashMap;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{metrics::Metrics, room::Room};
+
+type Slot = Arc<OnceCell<Arc<Room>>>;
+
+/// See the module.
+pub struct Hub {
+    store: Arc<dyn RoomStore>,
+    metrics: Metrics,
+    rooms: DashMap<Uuid, Slot>,
+    tasks: TaskTracker,
+}
+
+impl Hub {
+    /// A hub without rooms.
+    pub fn new(store: Arc<dyn RoomStore>, metrics: Metrics) -> Self {
+        Self { store, metrics, rooms: DashMap::new(), tasks: TaskTracker::new() }
+    }
+
+    /// The room, opened if it is not open. Those who ask for it at the same time wait for one opening.
+    ///
+    /// # Errors
+    /// When its log does not answer.
+    pub async fn room(self: &Arc<Self>, id: Uuid) -> Result<Arc<Room>, RoomError> {
+        let slot = Arc::clone(&self.rooms.entry(id).or_default());
+        let opened = slot.get_or_try_init(|| self.open(id, Arc::clone(&slot))).await.cloned();
+        if opened.is_err() {
+            self.forget(id, &slot);
+        }
+        opened
+    }
+
+    async fn open(self: &Arc<Self>, id: Uuid, slot: Slot) -> Result<Arc<Room>, RoomError> {
+        let (room, subscription) = Room::open(id, Arc::clone(&self.store), self.metrics.clone()).await?;
+        let (hub, running) = (Arc::clone(self), Arc::clone(&room));
+        self.metrics.rooms.inc();
+        self.tasks.spawn(async move {
+            running.run(subscription).await;
+            hub.metrics.rooms.dec();
+            hub.forget(id, &slot);
+        });
+        Ok(room)
+    }
+
+    fn forget(&self, id: Uuid, slot: &Slot) {
+        self.rooms.remove_if(&id, |_, current| Arc::ptr_eq(current, slot));
+    }
+}

@@ -1,0 +1,87 @@
+//! A connection's place in a room, shared by the session and the room.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+use common::{membership::Membership, time::Timestamp, wire::Role};
+use uuid::Uuid;
+
+use crate::queue::Queue;
+
+/// A connection's place in a room. What the room's log says of the user changes it, and commands are judged by it without
+/// asking the database.
+#[derive(Debug)]
+pub struct Seat {
+    /// The connection.
+    pub connection: Uuid,
+    /// Its user.
+    pub user: Uuid,
+    queue: Arc<Queue>,
+    /// Entries up to this one came with `joined`.
+    after: AtomicU64,
+    host: AtomicBool,
+    gone: AtomicBool,
+    read_only_from: AtomicI64,
+}
+
+impl Seat {
+    /// A seat for entries after `after`.
+    pub fn new(connection: Uuid, user: Uuid, queue: Arc<Queue>, after: u64, membership: Membership) -> Self {
+        Self {
+            connection,
+            user,
+            queue,
+            after: AtomicU64::new(after),
+            host: AtomicBool::new(membership.role == Role::Host),
+            gone: AtomicBool::new(false),
+            read_only_from: AtomicI64::new(membership.read_only_from.millis()),
+        }
+    }
+
+    /// Delivers a frame of the entry `seq`, unless it came with `joined`. Whether it was queued.
+    pub fn deliver(&self, seq: u64, frame: &tokio_tungstenite::tungstenite::Utf8Bytes) -> bool {
+        seq > self.after.load(Ordering::Relaxed) && self.queue.push(frame.clone())
+    }
+
+    /// The log began anew: numbers count from the fresh page on.
+    pub fn restart(&self) {
+        self.after.store(0, Ordering::Relaxed);
+    }
+
+    /// Sends a frame that is no entry.
+    pub fn tell(&self, frame: tokio_tungstenite::tungstenite::Utf8Bytes) {
+        self.queue.push(frame);
+    }
+
+    /// What the user may do.
+    pub fn role(&self) -> Role {
+        if self.host.load(Ordering::Relaxed) { Role::Host } else { Role::Member }
+    }
+
+    /// The meetup has a new host.
+    pub fn set_host(&self, host: Uuid) {
+        self.host.store(self.user == host, Ordering::Relaxed);
+    }
+
+    /// The user left the meetup or was removed from it.
+    pub fn vacate(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the user is no member any more.
+    pub fn is_vacated(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The room takes no more messages.
+    pub fn set_read_only(&self) {
+        self.read_only_from.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    /// Whether the room takes messages.
+    pub fn may_write(&self, now: Timestamp) -> bool {
+        now.millis() < self.read_only_from.load(Ordering::Relaxed)
+    }
+}

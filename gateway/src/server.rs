@@ -1,0 +1,292 @@
+//! Accepting connections, what they share, and stopping.
+
+use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
+
+use common::{
+    bootstrap::Backends,
+    config::Config,
+    db::Db,
+    ids::IdSource,
+    ops::Ops,
+    rooms::RoomStore,
+    time::Clock,
+    tokens::AccessTokens,
+    wire::{ErrorCode, Frame, Limits, SUBPROTOCOL, close},
+};
+use dashmap::DashMap;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_tungstenite::tungstenite::{
+    handshake::server::{ErrorResponse, Request, Response},
+    http::{HeaderValue, StatusCode, header},
+    protocol::WebSocketConfig,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    command::Member,
+    frame,
+    hub::Hub,
+    metrics::Metrics,
+    queue::{Closing, Queue},
+    session,
+};
+
+/// The path of the socket.
+const PATH: &str = "/ws";
+/// How long the upgrade may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Allocated for each connection; commands are small.
+const READ_BUFFER: usize = 2 * 1024;
+/// Frames are gathered up to this size before they are written; below it, a flush writes them at once.
+const WRITE_BUFFER: usize = 16 * 1024;
+/// Into how many stages a stopping process divides its connections, and the time between two of them.
+const STAGES: u32 = 20;
+const STAGE: Duration = Duration::from_millis(100);
+/// Clients told to reconnect spread over this time.
+const RECONNECT_SPREAD_MS: u64 = 3_000;
+
+/// What the connections of a process share.
+pub struct Gateway {
+    /// The effective configuration.
+    pub config: Arc<Config>,
+    /// The relational database.
+    pub db: Db,
+    /// The room log.
+    pub rooms: Arc<dyn RoomStore>,
+    /// Verifies access tokens.
+    pub tokens: AccessTokens,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Names connections.
+    pub ids: Arc<dyn IdSource>,
+    /// The open rooms.
+    pub hub: Arc<Hub>,
+    /// What is counted.
+    pub metrics: Metrics,
+    connections: DashMap<Uuid, Arc<Queue>>,
+    users: DashMap<Uuid, u32>,
+}
+
+/// A connection that counts as open until this is dropped.
+pub struct Registered {
+    gateway: Arc<Gateway>,
+    connection: Uuid,
+    user: Uuid,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.gateway.connections.remove(&self.connection);
+        self.gateway.release_user(self.user);
+        self.gateway.metrics.connections.dec();
+    }
+}
+
+impl Gateway {
+    fn new(backends: &Backends, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            config: Arc::clone(&backends.config),
+            db: backends.db.clone(),
+            rooms: Arc::clone(&backends.rooms),
+            tokens: backends.tokens.clone(),
+            clock: Arc::clone(&backends.around.clock),
+            ids: Arc::clone(&backends.around.ids),
+            hub: Arc::new(Hub::new(Arc::clone(&backends.rooms), metrics.clone())),
+            metrics,
+            connections: DashMap::new(),
+            users: DashMap::new(),
+        })
+    }
+
+    /// Counts a connection in; `None` if its user has too many.
+    pub fn register(self: &Arc<Self>, connection: Uuid, user: Uuid, queue: Arc<Queue>) -> Option<Registered> {
+        {
+            let mut count = self.users.entry(user).or_insert(0);
+            if *count >= self.config.connections_per_user {
+                return None;
+            }
+            *count += 1;
+        }
+        self.connections.insert(connection, queue);
+        self.metrics.connections.inc();
+        Some(Registered { gateway: Arc::clone(self), connection, user })
+    }
+
+    fn release_user(&self, user: Uuid) {
+        if let Some(mut count) = self.users.get_mut(&user) {
+            *count -= 1;
+        }
+        self.users.remove_if(&user, |_, count| *count == 0);
+    }
+
+    /// The first frame of an authenticated connection.
+    pub fn welcome(&self, member: &Member) -> Frame {
+        let config = &self.config;
+        Frame::Welcome {
+            connection: member.connection,
+            user: member.person.clone(),
+            heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            token_expires_at: member.token_expires_at(),
+            limits: Limits {
+                text_chars: config.message_chars,
+                frame_bytes: config.frame_bytes,
+                commands_per_second: config.commands_per_second,
+                command_burst: config.command_burst,
+                connections_per_user: config.connections_per_user,
+                rooms_per_connection: config.rooms_per_connection,
+                queue_bytes: config.queue_bytes,
+                queue_frames: config.queue_frames,
+            },
+        }
+    }
+
+    /// Counts an error that was answered.
+    pub fn count_error(&self, code: ErrorCode) {
+        self.metrics.errors.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Tells every connection to reconnect, each at its own time, and closes them stage by stage, so that neither this
+    /// process nor the next one meets all of them at once.
+    async fn send_away(&self) {
+        let queues: Vec<Arc<Queue>> = self.connections.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let stage_size = queues.len().div_ceil(STAGES as usize).max(1);
+        for stage in queues.chunks(stage_size) {
+            for queue in stage {
+                let after_ms = rand::random_range(0..=RECONNECT_SPREAD_MS);
+                queue.push(frame::encode(&Frame::Reconnect { after_ms }));
+                queue.close(Closing { code: close::RESTART, reason: "restarting" });
+            }
+            if queues.len() > stage_size {
+                tokio::time::sleep(STAGE).await;
+            }
+        }
+    }
+}
+
+/// Serves chat on `listener` and operations on `ops_listener` until `stop`, then sends every connection away and waits until
+/// what is under way is finished, at most `shutdown_timeout`.
+///
+/// # Errors
+/// When a listener breaks or a metric cannot be registered.
+pub async fn launch(
+    backends: Backends,
+    listener: TcpListener,
+    ops_listener: TcpListener,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let ops = Ops::new(backends.db.clone(), Arc::clone(&backends.rooms));
+    let gateway = Gateway::new(&backends, Metrics::register(ops.registry()).map_err(io::Error::other)?);
+    let ops_stop = CancellationToken::new();
+    let ops_server = tokio::spawn(ops.clone().serve(ops_listener, ops_stop.clone()));
+    let sessions = TaskTracker::new();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = accept(&gateway, &listener, &sessions) => {}
+    }
+    ops.drain();
+    drop(listener);
+    let drained = async {
+        gateway.send_away().await;
+        sessions.close();
+        sessions.wait().await;
+    };
+    if tokio::time::timeout(gateway.config.shutdown_timeout, drained).await.is_err() {
+        tracing::warn!(left = sessions.len(), "some connections did not end in time");
+    }
+    ops_stop.cancel();
+    ops_server.await.map_err(io::Error::other)?
+}
+
+async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, sessions: &TaskTracker) {
+    let places = Arc::new(Semaphore::new(gateway.config.connections));
+    let rate = NonZeroU32::new(gateway.config.handshakes_per_second).unwrap_or(NonZeroU32::MIN);
+    let handshakes = RateLimiter::direct(Quota::per_second(rate));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => admit(gateway, stream, &places, &handshakes, sessions),
+            Err(error) => {
+                // Most likely too many open files: those that are open will end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn admit(
+    gateway: &Arc<Gateway>,
+    stream: TcpStream,
+    places: &Arc<Semaphore>,
+    handshakes: &DefaultDirectRateLimiter,
+    sessions: &TaskTracker,
+) {
+    let place = Arc::clone(places).try_acquire_owned();
+    match place {
+        Ok(place) if handshakes.check().is_ok() => {
+            sessions.spawn(serve(Arc::clone(gateway), stream, place));
+        }
+        _ => {
+            sessions.spawn(turn_away(stream));
+        }
+    }
+}
+
+/// Over a limit of the process: an answer that load balancers and clients understand, without reading the request.
+async fn turn_away(mut stream: TcpStream) {
+    const BUSY: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    drop(tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.write_all(BUSY)).await);
+}
+
+async fn serve(gateway: Arc<Gateway>, stream: TcpStream, _place: OwnedSemaphorePermit) {
+    drop(stream.set_nodelay(true));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER + gateway.config.queue_bytes.max(gateway.config.frame_bytes))
+        .max_message_size(Some(gateway.config.frame_bytes))
+        .max_frame_size(Some(gateway.config.frame_bytes));
+    let mut token = None;
+    #[expect(clippy::result_large_err, reason = "the type is tungstenite's")]
+    let check = |request: &Request, mut response: Response| match check_upgrade(request, &mut response, &mut token) {
+        Ok(()) => Ok(response),
+        Err((status, reason)) => {
+            let mut refusal = ErrorResponse::new(Some(reason.to_owned()));
+            *refusal.status_mut() = status;
+            Err(refusal)
+        }
+    };
+    let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config));
+    if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(upgrade)).await {
+        session::run(gateway, socket, token).await;
+    }
+}
+
+/// Why an upgrade is refused: a status and a sentence.
+type Refused = (StatusCode, &'static str);
+
+fn check_upgrade(request: &Request, response: &mut Response, token: &mut Option<String>) -> Result<(), Refused> {
+    if request.uri().path() != PATH {
+        return Err((StatusCode::NOT_FOUND, "the socket is at /ws"));
+    }
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if let Some(offered) = header(header::SEC_WEBSOCKET_PROTOCOL) {
+        if !offered.split(',').any(|protocol| protocol.trim() == SUBPROTOCOL) {
+            return Err((StatusCode::BAD_REQUEST, "the subprotocol is mingizuk.v1"));
+        }
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    if let Some(authorization) = header(header::AUTHORIZATION) {
+        let Some(bearer) = authorization.strip_prefix("Bearer ") else {
+            return Err((StatusCode::UNAUTHORIZED, "the authorization must be a bearer token"));
+        };
+        *token = Some(bearer.trim().to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! One connection, from its handshake to its close: one task that reads commands, has them carried out in order, and writes
+//! replies and what its rooms deliver.
+//!
+//! While a command is under way no further one is read, which is the backpressure of a client that pipelines; deliveries go
+//! on. A batch of deliveries is fed frame by frame and flushed once.
+
+use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
+
+use common::{
+    membership,
+    tokens::{Access, TokenError},
+    wire::{Command, ErrorCode, Frame, Person, close},
+};
+use futures_util::{SinkExt, StreamExt};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    command::Member,
+    frame::{self, Refusal},
+    queue::{Closing, Queue},
+    server::Gateway,
+};
+
+/// Commands refused for their rate before the connection is closed with 4429: so many at once, and so many a second for long.
+const REFUSAL_BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
+const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// How long before its token expires a connection is told.
+const EXPIRY_WARNING: Duration = Duration::from_secs(30);
+/// How long the other side may take to receive the end of the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A batch this large gives its memory back once it is written.
+const KEPT_BATCH: usize = 64;
+
+type Socket = WebSocketStream<TcpStream>;
+type Running = Pin<Box<dyn Future<Output = Vec<Utf8Bytes>> + Send>>;
+
+/// Why a session ends: a reason to tell the client, or none when the socket is gone.
+type End = Option<Closing>;
+
+const fn end(code: u16, reason: &'static str) -> End {
+    Some(Closing { code, reason })
+}
+
+/// Runs a connection until it ends. `token` came with the upgrade, if one did.
+pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, token: Option<String>) {
+    let connection = gateway.ids.next_id();
+    let span = tracing::info_span!("connection", %connection);
+    let reason =
+        tracing::Instrument::instrument(converse(&gateway, &mut socket, connection, token), span.clone()).await;
+    if let Some(closing) = reason {
+        gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
+        span.in_scope(|| tracing::debug!(code = closing.code, reason = closing.reason, "closing"));
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, say_goodbye(&mut socket, closing)).await);
+    }
+}
+
+/// Sends the close frame and waits for the other side's, so that what was sent before it is not lost (RFC 6455, section 7.1.1).
+async fn say_goodbye(socket: &mut Socket, closing: Closing) -> Result<(), Error> {
+    let frame = CloseFrame { code: CloseCode::from(closing.code), reason: Utf8Bytes::from_static(closing.reason) };
+    socket.close(Some(frame)).await?;
+    while let Some(message) = socket.next().await {
+        message?;
+    }
+    Ok(())
+}
+
+async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid, token: Option<String>) -> End {
+    let authenticated = tokio::time::timeout(gateway.config.hello_timeout, authenticate(gateway, socket, token)).await;
+    let (person, access) = match authenticated {
+        Ok(Ok(authenticated)) => authenticated,
+        Ok(Err(reason)) => return reason,
+        Err(_) => return end(close::NO_HELLO, "no hello in time"),
+    };
+    let queue = Arc::new(Queue::new(gateway.config.queue_frames, gateway.config.queue_bytes));
+    let Some(_registered) = gateway.register(connection, person.id, Arc::clone(&queue)) else {
+        return end(close::TOO_MANY, "too many connections of this user");
+    };
+    tracing::debug!(user = %person.id, "authenticated");
+    let member = Arc::new(Member::new(connection, person, access, queue, Arc::clone(gateway)));
+    let reason = Session::new(gateway, socket, &member).run().await;
+    member.leave_all();
+    reason
+}
+
+async fn authenticate(gateway: &Gateway, socket: &mut Socket, token: Option<String>) -> Result<(Person, Access), End> {
+    let token = match token {
+        Some(token) => token,
+        None => hello(socket).await?,
+    };
+    let access = gateway.tokens.verify(&token).map_err(|error| match error {
+        TokenError::Invalid => end(close::UNAUTHENTICATED, "the token is not valid"),
+        TokenError::Expired => end(close::UNAUTHENTICATED, "the token has expired"),
+    })?;
+    match membership::person_of_session(&gateway.db, access.user, access.session).await {
+        Ok(Some(person)) => Ok((person, access)),
+        Ok(None) => Err(end(close::FORBIDDEN, "the session has ended")),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be authenticated");
+            Err(end(close::TRY_AGAIN, "the database does not answer"))
+        }
+    }
+}
+
+async fn hello(socket: &mut Socket) -> Result<String, End> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return match frame::decode(&text) {
+                    Ok(Command::Hello { token }) => Ok(token),
+                    Ok(_) => Err(end(close::UNAUTHENTICATED, "the first frame must be hello")),
+                    Err(_) => Err(end(close::BAD_FRAME, "the first frame is no hello")),
+                };
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => return Err(end(close::BAD_FRAME, "not a text frame")),
+            Some(Ok(Message::Close(_))) | None => return Err(None),
+            Some(Err(error)) => return Err(end_of(&error)),
+        }
+    }
+}
+
+/// What to tell the client about a frame that could not be read.
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => end(close::BAD_FRAME, "the frame is too large"),
+        Error::Utf8(_) => end(close::BAD_FRAME, "the text is not UTF-8"),
+        Error::Protocol(_) => end(close::BAD_FRAME, "not a WebSocket frame"),
+        _ => None,
+    }
+}
+
+/// Where the heartbeat is.
+enum Heart {
+    /// The next ping is due then.
+    Rests(Instant),
+    /// A pong is due by then.
+    Awaits(Instant),
+}
+
+struct Session<'a> {
+    gateway: &'a Gateway,
+    socket: &'a mut Socket,
+    member: &'a Arc<Member>,
+    rate: DefaultDirectRateLimiter,
+    refusals: DefaultDirectRateLimiter,
+    heart: Heart,
+    warned: bool,
+    running: Option<Running>,
+}
+
+impl<'a> Session<'a> {
+    fn new(gateway: &'a Gateway, socket: &'a mut Socket, member: &'a Arc<Member>) -> Self {
+        let limit = |per_second: u32| NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
+        let (rate, burst) = (limit(gateway.config.commands_per_second), limit(gateway.config.command_burst));
+        Self {
+            gateway,
+            socket,
+            member,
+            rate: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
+            refusals: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSAL_BURST)),
+            heart: Heart::Rests(Instant::now() + gateway.config.heartbeat),
+            warned: false,
+            running: None,
+        }
+    }
+
+    async fn run(mut self) -> End {
+        let welcome = frame::encode(&self.gateway.welcome(self.member));
+        if let Err(reason) = self.write(&mut vec![welcome]).await {
+            return reason;
+        }
+        let member = Arc::clone(self.member);
+        let mut batch = Vec::new();
+        loop {
+            let due = self.next_due();
+            let step = tokio::select! {
+                closing = member.queue.take(&mut batch) => self.drain(&mut batch, closing).await,
+                replies = running(&mut self.running) => self.reply(replies).await,
+                message = self.socket.next(), if self.running.is_none() => self.receive(message).await,
+                () = tokio::time::sleep_until(due) => self.tick().await,
+            };
+            if let Err(reason) = step {
+                return reason;
+            }
+        }
+    }
+
+    async fn drain(&mut self, batch: &mut Vec<Utf8Bytes>, closing: Option<Closing>) -> Result<(), End> {
+        self.write(batch).await?;
+        closing.map_or(Ok(()), |closing| Err(Some(closing)))
+    }
+
+    async fn reply(&mut self, mut replies: Vec<Utf8Bytes>) -> Result<(), End> {
+        self.running = None;
+        self.write(&mut replies).await
+    }
+
+    /// Feeds every frame and flushes once. A reader too slow for even that is given up as soon as its queue overflows.
+    async fn write(&mut self, batch: &mut Vec<Utf8Bytes>) -> Result<(), End> {
+        let socket = &mut *self.socket;
+        let write = async {
+            for text in batch.drain(..) {
+                socket.feed(Message::Text(text)).await?;
+            }
+            socket.flush().await
+        };
+        tokio::select! {
+            outcome = write => outcome.map_err(|error| end_of(&error))?,
+            () = self.member.queue.overflowed() => return Err(self.member.queue.closing()),
+        }
+        if batch.capacity() > KEPT_BATCH {
+            *batch = Vec::new();
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.command(&text).await,
+            Some(Ok(Message::Pong(_))) => {
+                self.heart = Heart::Rests(Instant::now() + self.gateway.config.heartbeat);
+                Ok(())
+            }
+            // The answer to a ping was queued while it was read.
+            Some(Ok(Message::Ping(_))) => self.socket.flush().await.map_err(|error| end_of(&error)),
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => Err(end(close::BAD_FRAME, "not a text frame")),
+            Some(Ok(Message::Close(_))) | None => Err(None),
+            Some(Err(error)) => Err(end_of(&error)),
+        }
+    }
+
+    async fn command(&mut self, text: &str) -> Result<(), End> {
+        self.gateway.metrics.frames_in.inc();
+        let decoded = frame::decode(text);
+        if let Err(too_soon) = self.rate.check() {
+            if self.refusals.check().is_err() {
+                return Err(end(close::TOO_MANY, "too many commands, again and again"));
+            }
+            let wait = too_soon.wait_time_from(governor::clock::Clock::now(&governor::clock::DefaultClock::default()));
+            let id = decoded.map_or_else(|refusal| refusal.id, |command| command.id());
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            let refusal = Refusal::new(id, ErrorCode::RateLimited, "too many commands");
+            let text = self.member.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal });
+            return self.write(&mut vec![text]).await;
+        }
+        match decoded {
+            Ok(command) => {
+                self.running = Some(Box::pin(Arc::clone(self.member).carry_out(command)));
+                Ok(())
+            }
+            Err(refusal) => {
+                let text = self.member.refuse(refusal);
+                self.write(&mut vec![text]).await
+            }
+        }
+    }
+
+    /// When something is due without anyone doing anything: a ping, a pong, a warning, the end of the token.
+    fn next_due(&self) -> Instant {
+        let (Heart::Rests(heart) | Heart::Awaits(heart)) = self.heart;
+        let left = self.member.token_left();
+        let token = if self.warned { left } else { left.saturating_sub(EXPIRY_WARNING) };
+        heart.min(Instant::now() + token)
+    }
+
+    async fn tick(&mut self) -> Result<(), End> {
+        self.check_token().await?;
+        let now = Instant::now();
+        match self.heart {
+            Heart::Rests(due) if due <= now => {
+                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout);
+                self.socket.send(Message::Ping(Bytes::new())).await.map_err(|error| end_of(&error))
+            }
+            // While a command is under way nothing is read, so a pong may be waiting unread.
+            Heart::Awaits(due) if due <= now && self.running.is_some() => {
+                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout);
+                Ok(())
+            }
+            Heart::Awaits(due) if due <= now => Err(end(close::NO_PONG, "no pong")),
+            Heart::Rests(_) | Heart::Awaits(_) => Ok(()),
+        }
+    }
+
+    async fn check_token(&mut self) -> Result<(), End> {
+        let left = self.member.token_left();
+        if left.is_zero() {
+            return Err(end(close::UNAUTHENTICATED, "the token has expired"));
+        }
+        if left > EXPIRY_WARNING {
+            // Refreshed: there will be another warning.
+            self.warned = false;
+        } else if !self.warned {
+            self.warned = true;
+            let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            return self.write(&mut vec![frame::encode(&Frame::Expiring { in_ms })]).await;
+        }
+        Ok(())
+    }
+}
+
+/// The replies of the command under way; never, if there is none.
+async fn running(running: &mut Option<Running>) -> Vec<Utf8Bytes> {
+    match running {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,233 @@
+//! What each command does.
+
+use std::time::Duration;
+
+use common::wire::{Body, Change, CloseReason, Command, ErrorCode, Frame, Position, Role, close};
+use loadtest::client::{Connection, ConnectionError, Greeting};
+use uuid::Uuid;
+
+use crate::world::{Shapes, World, enter, log, message, next_entry, next_text, position_of, say, say_and_hear};
+
+fn code(frame: &Frame) -> Option<ErrorCode> {
+    match frame {
+        Frame::Error { code, .. } => Some(*code),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_sees_every_message_once_and_in_order_on_every_gateway() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
+        let room = world.meetup(&[&a, &b]).await;
+        let (mut here, joined) = enter(&world.urls[0], &a, room).await;
+        assert!(matches!(joined, Frame::Joined { role: Role::Host, seq: 0, recovered: false, .. }), "{joined:?}");
+        let (mut there, _) = enter(world.last_url(), &b, room).await;
+        for (n, text) in ["안녕하세요 👋🏽", "line\nbreak \"quotes\" \\", "둘"].iter().enumerate() {
+            let n = n as u64 + 1;
+            let ack = say(&mut here, n, room, &n.to_string(), text).await;
+            assert!(matches!(ack, Frame::Ack { seq: Some(seq), duplicate: Some(false), .. } if seq == n), "{ack:?}");
+        }
+        let again = say(&mut here, 9, room, "2", "line\nbreak \"quotes\" \\").await;
+        assert!(matches!(again, Frame::Ack { seq: Some(2), duplicate: Some(true), .. }), "{again:?}");
+        for n in 1..=3 {
+            assert_eq!(next_text(&mut there).await.0, n);
+        }
+        // What was sent last comes last: nothing was delivered twice in between.
+        let ack = say(&mut here, 10, room, "x", "끝").await;
+        assert!(matches!(ack, Frame::Ack { seq: Some(4), .. }), "{ack:?}");
+        assert_eq!(next_text(&mut there).await, (4, "끝".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_with_a_position_brings_exactly_what_came_after_it() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let a = world.someone("밍기").await;
+        let room = world.meetup(&[&a]).await;
+        let log = log(&world);
+        for n in 1..=120 {
+            log.append(room, message(&a, &n.to_string(), &format!("말 {n}"))).await.expect("appended");
+        }
+        let (mut connection, joined) = enter(world.last_url(), &a, room).await;
+        let Frame::Joined { entries, seq: 120, recovered: false, epoch, .. } = &joined else { panic!("{joined:?}") };
+        assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), (71..=120).collect::<Vec<_>>());
+        for (since, recovered, first, count) in [
+            (Position { epoch: *epoch, seq: 100 }, true, 101, 20),
+            (Position { epoch: *epoch, seq: 0 }, true, 1, 120),
+            (Position { epoch: *epoch, seq: 120 }, true, 0, 0),
+            (Position { epoch: *epoch, seq: 121 }, false, 71, 50),
+            (Position { epoch: Uuid::from_u128(1), seq: 100 }, false, 71, 50),
+        ] {
+            let reply =
+                connection.request(7, &Command::Join { id: 7, room, since: Some(since) }).await.expect("a reply");
+            let Frame::Joined { recovered: was, entries, seq: 120, .. } = &reply else { panic!("{since:?} {reply:?}") };
+            let got = (*was, entries.first().map_or(0, |e| e.seq), entries.len());
+            assert_eq!(got, (recovered, first, count), "{since:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_while_a_thousand_messages_fly_leaves_no_gap_and_no_duplicate() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let a = world.someone("밍기").await;
+        let room = world.meetup(&[&a]).await;
+        let (log, author) = (log(&world), a.clone());
+        let talk = tokio::spawn(async move {
+            for n in 1..=1000_u64 {
+                log.append(room, message(&author, &n.to_string(), &n.to_string())).await.expect("appended");
+            }
+        });
+        let mut joins = Vec::new();
+        for _ in 0..5 {
+            let (connection, joined) = enter(world.last_url(), &a, room).await;
+            let Frame::Joined { entries, .. } = &joined else { panic!("{joined:?}") };
+            let seen: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+            assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+            assert_eq!(seen.last().copied().unwrap_or(0), position_of(&joined).seq);
+            joins.push((connection, position_of(&joined).seq));
+        }
+        talk.await.expect("all appended");
+        for (mut connection, from) in joins {
+            for expected in from + 1..=1000 {
+                assert_eq!(next_text(&mut connection).await, (expected, expected.to_string()));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_refused_and_who_is_removed_hears_no_more() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let [host, member, stranger] =
+            [world.someone("밍기").await, world.someone("몽실").await, world.someone("낯선이").await];
+        let room = world.meetup(&[&host, &member]).await;
+        let (mut outside, _) =
+            Connection::greet(world.last_url(), Greeting::Hello(&stranger.token)).await.expect("a welcome");
+        assert_eq!(code(&outside.join(room).await.expect("a reply")), Some(ErrorCode::NotAMember));
+        assert_eq!(code(&outside.join(Uuid::now_v7()).await.expect("a reply")), Some(ErrorCode::NotAMember));
+        assert_eq!(code(&say(&mut outside, 3, room, "n", "들어가도 되나요").await), Some(ErrorCode::NotJoined));
+        let (mut inside, _) = enter(&world.urls[0], &host, room).await;
+        let (mut gone, _) = enter(world.last_url(), &member, room).await;
+        world.tell(room, &member, Change::Removed).await;
+        assert!(matches!(next_entry(&mut gone).await.body, Body::Member { change: Change::Removed, .. }));
+        assert_eq!(code(&say(&mut gone, 4, room, "n", "아직 있어요").await), Some(ErrorCode::NotAMember));
+        assert_eq!(say_and_hear(&mut inside, room, "우리끼리").await, 2);
+        // Anything that reached the removed one would have come before this reply.
+        let reply = gone.next_frame_of(6, room).await;
+        assert!(matches!(reply, Frame::Left { .. }), "{reply:?}");
+    }
+}
+
+/// The reply to a `leave`, which must be the very next thing received.
+trait NextFrame {
+    async fn next_frame_of(&mut self, id: u64, room: Uuid) -> Frame;
+}
+
+impl NextFrame for Connection {
+    async fn next_frame_of(&mut self, id: u64, room: Uuid) -> Frame {
+        self.send(&Command::Leave { id, room }).await.expect("sent");
+        match self.next().await.expect("a frame") {
+            loadtest::client::Incoming::Frame(frame) => *frame,
+            other => panic!("not a reply: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_sets_the_notice_and_whoever_takes_over_may_too() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let [host, member] = [world.someone("밍기").await, world.someone("몽실").await];
+        let room = world.meetup(&[&host, &member]).await;
+        let (mut a, _) = enter(&world.urls[0], &host, room).await;
+        let (mut b, _) = enter(world.last_url(), &member, room).await;
+        let notice = |id, text: Option<&str>| Command::Notice { id, room, text: text.map(str::to_owned) };
+        a.request(1, &notice(1, Some(" 준비물: 수건 "))).await.expect("a reply");
+        let seen = next_entry(&mut b).await;
+        assert!(matches!(&seen.body, Body::Notice { text: Some(text), .. } if text == "준비물: 수건"), "{seen:?}");
+        let refused = b.request(2, &notice(2, None)).await.expect("a reply");
+        assert_eq!(code(&refused), Some(ErrorCode::NotTheHost));
+        let (_, late) = enter(world.last_url(), &member, room).await;
+        assert!(
+            matches!(&late, Frame::Joined { notice: Some(notice), .. } if notice.text == "준비물: 수건"),
+            "{late:?}"
+        );
+        world.tell(room, &member, Change::Host).await;
+        next_entry(&mut b).await;
+        assert!(matches!(b.request(3, &notice(3, None)).await.expect("a reply"), Frame::Ack { .. }));
+        while !matches!(next_entry(&mut a).await.body, Body::Member { change: Change::Host, .. }) {}
+        assert_eq!(code(&a.request(4, &notice(4, Some("x"))).await.expect("a reply")), Some(ErrorCode::NotTheHost));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_is_over_is_read_only() {
+    let world = World::start(Shapes::Embedded).await;
+    let host = world.someone("밍기").await;
+    let over = world.meetup_until(&[&host], world.first().around.clock.now()).await;
+    let (mut connection, _) = enter(world.last_url(), &host, over).await;
+    assert_eq!(code(&say(&mut connection, 2, over, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+    let open = world.meetup(&[&host]).await;
+    connection.join(open).await.expect("a reply");
+    let closed = Body::Closed { reason: CloseReason::Cancelled };
+    let draft = common::rooms::Draft { body: closed, ..message(&host, "c", "") };
+    world.first().rooms.append(open, draft).await.expect("appended");
+    assert!(matches!(next_entry(&mut connection).await.body, Body::Closed { reason: CloseReason::Cancelled }));
+    assert_eq!(code(&say(&mut connection, 3, open, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_who_they_are_is_closed() {
+    let world = World::start_with(Shapes::Embedded, |config| config.hello_timeout = Duration::from_millis(200)).await;
+    let someone = world.someone("밍기").await;
+    let url = world.last_url();
+    let closed = async |greeting| match Connection::greet(url, greeting).await {
+        Err(ConnectionError::Closed(code)) => code,
+        other => panic!("{:?}", other.map(drop)),
+    };
+    assert_eq!(closed(Greeting::Header("nonsense")).await, close::UNAUTHENTICATED);
+    assert_eq!(closed(Greeting::Hello("nonsense")).await, close::UNAUTHENTICATED);
+    let mut silent = Connection::open(url, Greeting::Silent).await.expect("open");
+    assert_eq!(silent.close_code().await.expect("a close"), close::NO_HELLO);
+    let mut rude = Connection::open(url, Greeting::Silent).await.expect("open");
+    rude.send(&Command::Leave { id: 1, room: Uuid::nil() }).await.expect("sent");
+    assert_eq!(rude.close_code().await.expect("a close"), close::UNAUTHENTICATED);
+    let expired = world.first().tokens.issue(someone.person.id, someone.session, Duration::ZERO).expect("a token");
+    assert_eq!(closed(Greeting::Header(&expired)).await, close::UNAUTHENTICATED);
+    let logged_out =
+        world.first().tokens.issue(someone.person.id, Uuid::now_v7(), Duration::from_secs(60)).expect("a token");
+    assert_eq!(closed(Greeting::Header(&logged_out)).await, close::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiring_token_is_warned_of_and_can_be_refreshed() {
+    let world = World::start(Shapes::Embedded).await;
+    let (someone, other) = (world.someone("밍기").await, world.someone("몽실").await);
+    let tokens = &world.first().tokens;
+    let short = tokens.issue(someone.person.id, someone.session, Duration::from_secs(2)).expect("a token");
+    let (mut connection, _) = Connection::greet(world.last_url(), Greeting::Header(&short)).await.expect("a welcome");
+    let warned = connection.expect(|incoming| match incoming {
+        loadtest::client::Incoming::Frame(frame) => matches!(*frame, Frame::Expiring { .. }).then_some(()),
+        _ => None,
+    });
+    warned.await.expect("a warning");
+    let refresh = |id, token: &str| Command::Refresh { id, token: token.to_owned() };
+    for wrong in ["nonsense", other.token.as_str()] {
+        let refused = connection.request(1, &refresh(1, wrong)).await.expect("a reply");
+        assert_eq!(code(&refused), Some(ErrorCode::BadToken));
+    }
+    assert!(matches!(
+        connection.request(2, &refresh(2, &someone.token)).await.expect("a reply"),
+        Frame::Ack { id: 2, .. }
+    ));
+    let (mut doomed, _) = Connection::greet(world.last_url(), Greeting::Header(&short)).await.expect("a welcome");
+    assert_eq!(doomed.close_code().await.expect("a close"), close::UNAUTHENTICATED);
+    let room = world.meetup(&[&someone]).await;
+    assert!(matches!(connection.join(room).await.expect("a reply"), Frame::Joined { .. }), "the refreshed one goes on");
+}
