@@ -1,0 +1,35 @@
+//! How a process is asked to stop.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How a process that was told twice ends (128 + SIGINT, as shells count).
+const TOLD_TWICE: i32 = 130;
+
+/// A token that the first SIGTERM or SIGINT cancels; a second one ends the process at once.
+///
+/// # Errors
+/// When the system lets us watch no signals.
+pub(crate) fn stop_token() -> io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                tracing::warn!("told to stop a second time: ending at once");
+                std::process::exit(TOLD_TWICE);
+            }
+            tracing::info!("stopping");
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
