@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::wire::Entry;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -40,10 +41,7 @@ impl Rest {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(base: &str) -> Outcome<Self> {
-        // A second call finds the provider chosen already.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-        Ok(Self { base: format!("{base}/api/v1"), http, token: None })
+        Ok(Self { base: format!("{base}/api/v1"), http: http_client(PATIENCE)?, token: None })
     }
 
     /// The same service, called by `user`.
@@ -155,17 +153,28 @@ impl Rest {
     ///
     /// # Errors
     /// Every answer but success.
-    pub async fn history(&self, room: Uuid) -> Outcome<Vec<Value>> {
-        let mut entries: Vec<Value> = Vec::new();
+    pub async fn history(&self, room: Uuid) -> Outcome<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
         loop {
-            let after = entries.last().map_or(0, |entry| entry["seq"].as_u64().unwrap_or(0));
-            let page = self.get(&format!("/meetups/{room}/messages?after={after}&limit=50")).await?;
-            match page["items"].as_array() {
-                Some(items) if !items.is_empty() => entries.extend_from_slice(items),
-                _ => return Ok(entries),
+            let after = entries.last().map_or(0, |entry| entry.seq);
+            let mut page = self.get(&format!("/meetups/{room}/messages?after={after}&limit=50")).await?;
+            let items: Vec<Entry> = serde_json::from_value(page["items"].take())?;
+            if items.is_empty() {
+                return Ok(entries);
             }
+            entries.extend(items);
         }
     }
+}
+
+/// A client whose requests take `limit` at most.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn http_client(limit: Duration) -> Outcome<reqwest::Client> {
+    // A second call finds the provider chosen already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Ok(reqwest::Client::builder().timeout(limit).no_proxy().build()?)
 }
 
 fn id_of(value: &Value) -> Outcome<Uuid> {

@@ -82,9 +82,7 @@ async fn install(folder: &Path) -> Outcome {
     let mut command = Command::new(program);
     command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
     command.arg(format!("--datadir={}", folder.join("data").display()));
-    if is_root() {
-        command.arg("--user=mysql");
-    }
+    command.args(other_user());
     let output = command.kill_on_drop(true).output().await?;
     if output.status.success() {
         Ok(())
@@ -103,13 +101,14 @@ fn launch(folder: &Path, port: u16) -> Outcome<Program> {
         .arg(format!("--socket={}", folder.join("data/socket").display()))
         .arg(format!("--pid-file={}", folder.join("data/pid").display()))
         .arg(format!("--init-file={}", folder.join("init.sql").display()));
-    if is_root() {
-        // The server refuses to run as root.
-        command.arg("--user=mysql");
-    }
+    command.args(other_user());
     Program::start(command, "mariadb", folder)
 }
 
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0)
+/// The server refuses to run as root, so root runs it as somebody else.
+fn other_user() -> Option<String> {
+    fs::metadata("/proc/self").ok().filter(|us| us.uid() == 0)?;
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let known = users.lines().any(|line| line.starts_with("mysql:"));
+    Some(format!("--user={}", if known { "mysql" } else { "nobody" }))
 }

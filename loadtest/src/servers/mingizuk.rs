@@ -84,9 +84,9 @@ impl Setup {
         self
     }
 
-    /// The folder it runs in.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 
     fn command(&self) -> Command {
@@ -116,9 +116,18 @@ impl Setup {
         let mut program = Program::start_piped(command, name, &self.folder)?;
         let line = within(PATIENCE, "the ready line", program.first_line()).await?;
         match line.as_deref().ok().and_then(Ready::parse) {
-            Some(ready) => Ok(Mingizuk { program, ready, took: began.elapsed() }),
+            Some(ready) => Ok(Mingizuk { again: self.at(&ready), role, program, ready, took: began.elapsed() }),
             None => Err(Failure::new(format!("mingizuk {name} did not start: {line:?} {}", program.log()))),
         }
+    }
+
+    /// The same at the addresses of `ready`, so that whoever comes back finds it there.
+    fn at(&self, ready: &Ready) -> Self {
+        let Ready { api, gateway, api_ops, gateway_ops } = ready;
+        [("API_ADDR", api), ("GATEWAY_ADDR", gateway), ("API_OPS_ADDR", api_ops), ("GATEWAY_OPS_ADDR", gateway_ops)]
+            .into_iter()
+            .filter_map(|(name, url)| Some((name, url.as_deref()?.split('/').nth(2)?)))
+            .fold(self.clone(), |setup, (name, address)| setup.with(name, address))
     }
 
     /// Runs a command, such as `migrate`, to its end.
@@ -195,6 +204,8 @@ impl Ready {
 /// A running `mingizuk`.
 #[derive(Debug)]
 pub struct Mingizuk {
+    again: Setup,
+    role: Role,
     program: Program,
     ready: Ready,
     took: Duration,
@@ -214,6 +225,15 @@ impl Mingizuk {
     /// Where it listens.
     pub const fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// Starts it again, at the same addresses; it must have ended.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_again(&mut self) -> Outcome {
+        *self = self.again.start(self.role).await?;
+        Ok(())
     }
 
     /// The REST service's `http://host:port`.

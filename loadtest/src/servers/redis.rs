@@ -61,6 +61,14 @@ impl Redis {
         &mut self.program
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> Outcome<u32> {
+        self.program.pid()
+    }
+
     /// Kills it (SIGKILL).
     ///
     /// # Errors
