@@ -5,9 +5,19 @@
 //! | [`client`] | the chat client: resume, backoff, resending, gap detection; and the bare connection below it |
 //! | [`rest`] | the few REST calls that tests and load programs make |
 //! | [`servers`] | `mingizuk`, Redis and MariaDB as child processes that end with their guard |
+//! | [`system`] | a whole Mingizuk in production shape, and people who use it |
+//! | [`bench`] | measuring: fan-out, idle connections, connecting, sending, starting |
+//! | [`stress`] | breaking it on purpose and checking that nothing was lost |
+//! | [`process`] | processor time and memory of a process |
+//! | [`proxy`] | a TCP proxy that cuts, freezes and refuses |
 //! | [`failure`] | one error for everything that can go wrong in a test program |
 
+pub mod bench;
 pub mod client;
 pub mod failure;
+pub mod process;
+pub mod proxy;
 pub mod rest;
 pub mod servers;
+pub mod stress;
+pub mod system;

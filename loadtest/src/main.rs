@@ -1,3 +1,54 @@
-//! Programs that put a running system to the test.
+//! Programs that put a running system to the test: `loadtest --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use loadtest::{
+    bench::{Bench, Ready},
+    failure::Outcome,
+    stress::Stress,
+};
+
+/// Puts Mingizuk to the test.
+#[derive(Parser)]
+#[command(version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure the gateway.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Measure how long a start takes.
+    Ready(Ready),
+    /// Break a running system in every known way and check that nothing was lost.
+    Stress(Stress),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let stopped = async { tokio::signal::ctrl_c().await.map_err(Into::into) };
+    // Dropping the run on a signal ends the processes it has started.
+    let outcome: Outcome = tokio::select! {
+        outcome = run(Cli::parse().command) => outcome,
+        outcome = stopped => outcome.and(Err(loadtest::failure::Failure::new("interrupted"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("loadtest: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome {
+    match command {
+        Command::Bench(bench) => bench.run().await,
+        Command::Ready(ready) => ready.run().await,
+        Command::Stress(stress) => stress.run().await,
+    }
+}

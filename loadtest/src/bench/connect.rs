@@ -1,0 +1,45 @@
+//! Connecting, authenticating and joining.
+
+use std::time::Instant;
+
+use clap::Args;
+
+use super::{Target, report::Report, to_f64};
+use crate::failure::Outcome;
+
+/// Connecting, authenticating and joining.
+#[derive(Args)]
+pub struct Connect {
+    #[command(flatten)]
+    target: Target,
+    /// Rooms.
+    #[arg(long, default_value_t = 20)]
+    rooms: usize,
+    /// Members of each room.
+    #[arg(long, default_value_t = 50)]
+    members: usize,
+    /// Rounds in which every member connects, joins and is cut off; the first is a warm-up.
+    #[arg(long, default_value_t = 6)]
+    rounds: u32,
+}
+
+impl Connect {
+    pub(super) async fn run(self) -> Outcome<Report> {
+        let bed = self.target.prepare(self.rooms, self.members).await?;
+        drop(bed.connect(1).await?);
+        let (before, _) = bed.usage()?;
+        let began = Instant::now();
+        let mut count: u64 = 0;
+        for _ in 1..self.rounds {
+            count += bed.connect(1).await?.iter().map(|room| room.len() as u64).sum::<u64>();
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let used = bed.usage()?.0.saturating_sub(before).as_secs_f64();
+        let mut report = Report::new("connect");
+        report.add("connections", count);
+        report.add_rounded("connections a second", to_f64(count) / seconds);
+        report.add_rounded("gateway µs of cpu to connect, authenticate and join", used * 1e6 / to_f64(count.max(1)));
+        bed.describe(&mut report);
+        Ok(report)
+    }
+}

@@ -1,0 +1,246 @@
+//! Measuring a gateway: what a delivery, an idle connection, a connect and a send cost it.
+//!
+//! The generator runs on the same machine and the same clock: a message carries the time it was sent at, every receiver
+//! takes the time it arrived, and what arrived is compared with what was acknowledged. The gateway's own cost is what
+//! the system charged its process.
+
+mod connect;
+mod fanout;
+mod idle;
+pub mod raw;
+mod ready;
+pub mod report;
+mod send;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hdrhistogram::Histogram;
+use uuid::Uuid;
+
+pub use self::ready::Ready;
+use self::{raw::Receiver, report::Report};
+use crate::{
+    failure::{Failure, Outcome},
+    process,
+    rest::User,
+    servers::Sync,
+    system::{Room, System},
+};
+
+/// How long a connection or an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections being opened at a time.
+const PARALLEL: usize = 64;
+/// From when stamps count.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// What to measure.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// Messages to rooms of many: processor time and latency of a delivery.
+    Fanout(fanout::Fanout),
+    /// Connections that do nothing: memory of each, and what their heartbeat costs.
+    Idle(idle::Idle),
+    /// Connecting, authenticating and joining: processor time of each.
+    Connect(connect::Connect),
+    /// Messages as fast as they are acknowledged: rate and processor time of each.
+    Send(send::Send),
+}
+
+impl Bench {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When the system does not start or work.
+    pub async fn run(self) -> Outcome {
+        process::raise_open_files();
+        LazyLock::force(&START);
+        let report = match self {
+            Self::Fanout(bench) => bench.run().await?,
+            Self::Idle(bench) => bench.run().await?,
+            Self::Connect(bench) => bench.run().await?,
+            Self::Send(bench) => bench.run().await?,
+        };
+        report.print();
+        Ok(())
+    }
+}
+
+/// What is measured: a system started for it, or a running gateway.
+#[derive(Args)]
+struct Target {
+    /// The program: MariaDB, Redis, a REST service and gateways are started for the measurement.
+    #[arg(long, default_value = "target/release/mingizuk")]
+    mingizuk: PathBuf,
+    /// Gateways to start.
+    #[arg(long, default_value_t = 1)]
+    gateways: usize,
+    /// A setting of the started services, such as QUEUE_FRAMES=4096.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// Measure gateways that run already (host:port); needs --pid and --tokens.
+    #[arg(long, value_name = "HOST:PORT", requires_all = ["pid", "tokens"])]
+    gateway: Vec<String>,
+    /// The process of each --gateway.
+    #[arg(long)]
+    pid: Vec<u32>,
+    /// The people: the file that `mingizuk demo-data --tokens` wrote.
+    #[arg(long)]
+    tokens: Option<PathBuf>,
+}
+
+/// The gateways and the people of a measurement.
+struct Bed {
+    rooms: Vec<Room>,
+    gateways: Vec<String>,
+    pids: Vec<u32>,
+    system: Option<System>,
+}
+
+impl Target {
+    async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Bed> {
+        if let Some(tokens) = &self.tokens {
+            let rooms = read_tokens(&std::fs::read_to_string(tokens)?, rooms, members)?;
+            return Ok(Bed { rooms, gateways: self.gateway.clone(), pids: self.pid.clone(), system: None });
+        }
+        let mut settings = vec![
+            ("COMMANDS_PER_SECOND", "1000000"),
+            ("COMMAND_BURST", "1000000"),
+            ("HANDSHAKES_PER_SECOND", "1000000"),
+            ("ACCESS_TOKEN_TTL", "86400000"),
+        ];
+        for setting in &self.settings {
+            settings.push(setting.split_once('=').ok_or_else(|| Failure::new("--set takes NAME=VALUE"))?);
+        }
+        let mut system = System::start(&self.mingizuk, self.gateways, Sync::EverySecond, &settings).await?;
+        let rooms = system.populate(rooms, members).await?;
+        let strip = |url: String| url.replace("ws://", "").replace("/ws", "");
+        let gateways = system.gateway_urls()?.into_iter().map(strip).collect();
+        let pids = system.gateways.iter_mut().map(|gateway| gateway.program().pid()).collect::<Outcome<_>>()?;
+        Ok(Bed { rooms, gateways, pids, system: Some(system) })
+    }
+}
+
+/// The rooms of a token file with at least `members` people, `rooms` of them.
+fn read_tokens(csv: &str, rooms: usize, members: usize) -> Outcome<Vec<Room>> {
+    let mut found: BTreeMap<Uuid, Vec<User>> = BTreeMap::new();
+    for line in csv.lines().skip(1) {
+        let [id, nickname, token, room] = line.split(',').collect::<Vec<_>>()[..] else {
+            return Err(Failure::new(format!("not user_id,nickname,access_token,room_id: {line}")));
+        };
+        let user = User {
+            id: id.parse()?,
+            nickname: nickname.to_owned(),
+            token: token.to_owned(),
+            refresh_token: String::new(),
+        };
+        found.entry(room.parse()?).or_default().push(user);
+    }
+    let take = |(id, mut people): (Uuid, Vec<User>)| {
+        people.truncate(members);
+        (people.len() == members).then_some(Room { id, members: people })
+    };
+    let found: Vec<Room> = found.into_iter().filter_map(take).take(rooms).collect();
+    if found.len() == rooms {
+        Ok(found)
+    } else {
+        Err(Failure::new(format!("the token file has {} rooms of {members}, not {rooms}", found.len())))
+    }
+}
+
+impl Bed {
+    /// Connects every member of every room `times` times, spread over the gateways, and joins.
+    async fn connect(&self, times: usize) -> Outcome<Vec<Vec<Receiver>>> {
+        let seats: Vec<(usize, Uuid, &User)> = self
+            .rooms
+            .iter()
+            .enumerate()
+            .flat_map(|(index, room)| room.members.iter().map(move |member| (index, room.id, member)))
+            .flat_map(|seat| std::iter::repeat_n(seat, times))
+            .collect();
+        let joined: Vec<(usize, Receiver)> = stream::iter(seats.into_iter().enumerate())
+            .map(|(number, (index, room, member))| async move {
+                let gateway = &self.gateways[number % self.gateways.len()];
+                let mut receiver = Receiver::open(gateway, &member.token).await?;
+                receiver.join(room).await?;
+                Ok::<_, Failure>((index, receiver))
+            })
+            .buffer_unordered(PARALLEL)
+            .try_collect()
+            .await?;
+        let mut rooms: Vec<Vec<Receiver>> = self.rooms.iter().map(|_| Vec::new()).collect();
+        for (index, receiver) in joined {
+            rooms[index].push(receiver);
+        }
+        Ok(rooms)
+    }
+
+    /// Processor time and memory of the gateways together.
+    fn usage(&self) -> Outcome<(Duration, u64)> {
+        let mut total = (Duration::ZERO, 0);
+        for pid in &self.pids {
+            total.0 += process::cpu(*pid)?;
+            total.1 += process::resident(*pid)?;
+        }
+        Ok(total)
+    }
+
+    /// Adds the conditions of a measurement.
+    fn describe(&self, report: &mut Report) {
+        report.add("gateways", self.gateways.len());
+        report.add("rooms", self.rooms.len());
+        report.add("members of a room", self.rooms.first().map_or(0, |room| room.members.len()));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        report.add("machine", format!("{cores} cores, {}, generator on the same machine", processor()));
+    }
+}
+
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
+    model.map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.to_owned())
+}
+
+/// Nanoseconds since the start of this process.
+fn stamp() -> u64 {
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A histogram of microseconds up to a minute, to two digits.
+fn histogram() -> Outcome<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 2)?)
+}
+
+/// Adds the percentiles of a histogram of microseconds, in milliseconds.
+fn add_percentiles(report: &mut Report, what: &str, histogram: &Histogram<u64>) {
+    for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
+        report.add_rounded(format!("{what} {name} ms"), to_f64(histogram.value_at_quantile(quantile)) / 1000.0);
+    }
+}
+
+/// A count as a number to divide with.
+#[expect(clippy::cast_precision_loss, reason = "a figure to print: its first 15 digits are enough")]
+const fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_files_give_rooms_of_the_size_asked_for() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let csv = format!("user_id,nickname,access_token,room_id\n{a},밍기,t1,{a}\n{b},무너,t2,{a}\n{b},무너,t2,{b}\n");
+        let rooms = read_tokens(&csv, 1, 2).expect("a room of two");
+        assert_eq!((rooms[0].id, rooms[0].members[1].token.as_str()), (a, "t2"));
+        assert!(read_tokens(&csv, 2, 2).is_err() && read_tokens("head\nnonsense", 1, 1).is_err());
+    }
+}
