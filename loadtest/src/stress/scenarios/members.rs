@@ -1,0 +1,106 @@
+//! People who join and leave the meetup while its room talks.
+
+use std::time::Duration;
+
+use common::wire::{Body, Change, Command, Frame};
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+
+use super::lasting;
+use crate::{
+    client::{Connection, Greeting},
+    ensure,
+    failure::Outcome,
+    rest::User,
+    stress::World,
+};
+
+/// How long a change may take to reach everybody.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn member_leaves_mid_stream(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(6).await?;
+    let room = party.room.id;
+    let leaver = party.room.members.pop().unwrap_or_else(|| party.room.members[0].clone());
+    let client = party.clients.pop().unwrap_or_else(|| party.clients[0].clone());
+    let talk = party.talk();
+    lasting(400).await;
+    world.rest()?.by(&leaver).delete(&format!("/meetups/{room}/membership")).await?;
+    let told = |view: &crate::client::View| {
+        let is_told = |body: &Body| matches!(body, Body::Member { user, change: Change::Left } if user.id == leaver.id);
+        view.rooms.get(&room).is_some_and(|room| room.entries.iter().any(|entry| is_told(&entry.body)))
+    };
+    for other in party.clients.iter().chain([&client]) {
+        other.wait_for(PATIENCE, "the entry that tells of leaving", told).await?;
+    }
+    lasting(world.scale(400, 2000)).await;
+    let seen = client.room(room).entries;
+    let last = seen.back().map(|entry| matches!(&entry.body, Body::Member { user, .. } if user.id == leaver.id));
+    ensure!(last == Some(true), "the one who left still hears: {:?}", seen.back());
+    ensure!(client.send(room, "아직 들리나요?").await.is_err(), "the one who left can still talk");
+    let url = world.system.gateway_urls()?.swap_remove(0);
+    let (mut again, _) = Connection::greet(&url, Greeting::Header(&leaver.token)).await?;
+    let reply = again.join(room).await?;
+    ensure!(matches!(reply, Frame::Error { .. }), "the one who left can come back in: {reply:?}");
+    party.quiet(talk).await?;
+    party.finish().await
+}
+
+pub(super) async fn join_storm(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(4).await?;
+    let talk = party.talk();
+    let room = party.room.id;
+    let newcomers: Vec<User> = world.room(world.scale(40, 150)).await?.members;
+    let rest = world.rest()?;
+    try_join_all(newcomers.iter().map(|user| {
+        let rest = rest.by(user);
+        async move { rest.join(room).await }
+    }))
+    .await?;
+    party.quiet(talk).await?;
+    let ids: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
+    everybody_is_told_once(world, &party, &ids).await?;
+    Ok(format!("{} joined; {}", ids.len(), party.finish().await?))
+}
+
+/// Waits until the room has one entry for each of `joined`, and fails if it has two.
+pub(super) async fn everybody_is_told_once(world: &World, party: &crate::stress::Party, joined: &[Uuid]) -> Outcome {
+    let room = party.room.id;
+    let times = |entries: &mut dyn Iterator<Item = &common::wire::Entry>, id: Uuid| {
+        let about = |body: &Body| matches!(body, Body::Member { user, change: Change::Joined } if user.id == id);
+        entries.filter(|entry| about(&entry.body)).count()
+    };
+    for client in &party.clients {
+        let all =
+            |view: &crate::client::View| joined.iter().all(|id| times(&mut view.rooms[&room].entries.iter(), *id) >= 1);
+        client.wait_for(PATIENCE * 2, "an entry for everybody who joined", all).await?;
+    }
+    let history = world.rest()?.by(&party.room.members[0]).history(room).await?;
+    for id in joined {
+        let times = times(&mut history.iter(), *id);
+        ensure!(times == 1, "the log tells {times} times that {id} joined");
+    }
+    Ok(())
+}
+
+pub(super) async fn notices_under_load(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(6).await?;
+    let talk = party.talk();
+    let room = party.room.id;
+    let count = world.scale(15, 60);
+    for number in 0..=count {
+        let text = Some(format!("공지 {number} 📌"));
+        let reply = party.clients[0].request(move |id| Command::Notice { id, room, text }).await?;
+        ensure!(matches!(reply, Frame::Ack { .. }), "the notice was answered with {reply:?}");
+        lasting(80).await;
+    }
+    let last = format!("공지 {count} 📌");
+    for client in &party.clients {
+        let shown = |view: &crate::client::View| view.rooms[&room].notice.as_ref().is_some_and(|now| now.text == last);
+        client.wait_for(PATIENCE, "the last notice", shown).await?;
+    }
+    party.quiet(talk).await?;
+    let newcomer = world.rest()?.by(&party.room.members[1]).get(&format!("/meetups/{room}/notice")).await?;
+    ensure!(newcomer["text"] == last.as_str(), "REST shows {newcomer}");
+    Ok(format!("{} notices; {}", count + 1, party.finish().await?))
+}

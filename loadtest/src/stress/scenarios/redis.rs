@@ -1,0 +1,145 @@
+//! Redis that dies, freezes, restarts and forgets.
+
+use std::time::Duration;
+
+use common::wire::{Command, ErrorCode, Frame};
+use tokio::time::Instant;
+
+use super::lasting;
+use crate::{
+    client::{Connection, Greeting},
+    ensure,
+    failure::{Failure, Outcome},
+    stress::{Party, World},
+};
+
+/// Everything is live again this long after Redis is back.
+const LIVE_AGAIN: Duration = Duration::from_secs(5);
+
+pub(super) async fn redis_killed_under_load(world: &mut World) -> Outcome<String> {
+    kill_times(world, 1).await
+}
+
+pub(super) async fn redis_killed_three_times(world: &mut World) -> Outcome<String> {
+    kill_times(world, 3).await
+}
+
+async fn kill_times(world: &mut World, times: usize) -> Outcome<String> {
+    let mut party = world.party(8).await?;
+    let talk = party.talk();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..times {
+        lasting(500).await;
+        world.system.redis.kill().await?;
+        lasting(world.scale(800, 4000)).await;
+        world.system.redis.restart().await?;
+        slowest = slowest.max(party.recovery(LIVE_AGAIN).await?);
+    }
+    party.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", party.finish().await?, slowest.as_millis()))
+}
+
+pub(super) async fn redis_restarted_in_order(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(8).await?;
+    let talk = party.talk();
+    lasting(500).await;
+    world.system.redis.program().terminate().await?;
+    world.system.redis.restart().await?;
+    let back = party.recovery(LIVE_AGAIN).await?;
+    party.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+}
+
+pub(super) async fn redis_paused_under_load(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(8).await?;
+    let talk = party.talk();
+    lasting(500).await;
+    world.system.redis.pause()?;
+    lasting(world.scale(4000, 10_000)).await;
+    world.system.redis.resume()?;
+    let back = party.recovery(LIVE_AGAIN).await?;
+    party.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+}
+
+pub(super) async fn sends_fail_at_once_without_redis(world: &mut World) -> Outcome<String> {
+    let room = world.room(1).await?;
+    let url = world.system.gateway_urls()?.swap_remove(0);
+    let (mut connection, _) = Connection::greet(&url, Greeting::Header(&room.members[0].token)).await?;
+    connection.join(room.id).await?;
+    world.system.redis.kill().await?;
+    let mut slowest = Duration::ZERO;
+    for number in 0..5 {
+        let (id, began) = (connection.next_id(), Instant::now());
+        let send = Command::Send { id, room: room.id, nonce: format!("n{number}"), text: "거기 있나요?".into() };
+        let reply = connection.request(id, &send).await?;
+        let unavailable = matches!(reply, Frame::Error { code: ErrorCode::Unavailable, temporary: true, .. });
+        ensure!(unavailable, "without Redis a message was answered with {reply:?}");
+        slowest = slowest.max(began.elapsed());
+    }
+    ensure!(slowest < Duration::from_secs(3), "an answer took {slowest:?}");
+    world.system.redis.restart().await?;
+    // The same connection, and the same nonce: whatever happened to the first attempt, there is one entry.
+    let accepted = until_accepted(&mut connection, room.id).await?;
+    Ok(format!("slowest answer {} ms; accepted again as {accepted}", slowest.as_millis()))
+}
+
+async fn until_accepted(connection: &mut Connection, room: uuid::Uuid) -> Outcome<u64> {
+    let deadline = Instant::now() + LIVE_AGAIN;
+    loop {
+        let id = connection.next_id();
+        let send = Command::Send { id, room, nonce: "n4".into(), text: "거기 있나요?".into() };
+        match connection.request(id, &send).await? {
+            Frame::Ack { seq: Some(seq), .. } => return Ok(seq),
+            reply => ensure!(Instant::now() < deadline, "still not accepted: {reply:?}"),
+        }
+        lasting(50).await;
+    }
+}
+
+pub(super) async fn readiness_follows_redis(world: &mut World) -> Outcome<String> {
+    let ops = world.system.gateways[0].ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
+    world.system.redis.kill().await?;
+    let red = world.readiness(&ops, false, LIVE_AGAIN).await?;
+    world.system.redis.restart().await?;
+    let green = world.readiness(&ops, true, LIVE_AGAIN).await?;
+    Ok(format!("red after {} ms, green after {} ms", red.as_millis(), green.as_millis()))
+}
+
+pub(super) async fn redis_emptied(world: &mut World) -> Outcome<String> {
+    let mut party = world.party(6).await?;
+    let talk = party.talk();
+    lasting(world.scale(500, 3000)).await;
+    party.quiet(talk).await?;
+    party.check().await?;
+    let before = party.clients[0].room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
+    let answer = world.system.redis.command("FLUSHALL").await?;
+    ensure!(answer == "+OK", "{answer}");
+    let sent = party.clients[0].send(party.room.id, "새 시작 🌱").await?;
+    for client in &party.clients {
+        let fresh = |view: &crate::client::View| {
+            let room = &view.rooms[&party.room.id];
+            room.position.is_some_and(|position| position.epoch != before.epoch && position.seq >= sent.seq)
+        };
+        client.wait_for(Duration::from_secs(15), "the new epoch", fresh).await?;
+        let room = client.room(party.room.id);
+        ensure!(room.resets == 1, "told {} times that the log began anew", room.resets);
+        let texts: Vec<String> = room.messages().into_iter().map(|(_, text)| text).collect();
+        ensure!(texts == ["새 시작 🌱"], "the new log shows {texts:?}");
+    }
+    Ok(format!("all {} clients are in the new epoch", party.clients.len()))
+}
+
+pub(super) async fn redis_and_gateway_killed_together(world: &mut World) -> Outcome<String> {
+    let mut party: Party = world.party(8).await?;
+    let talk = party.talk();
+    lasting(500).await;
+    world.system.redis.kill().await?;
+    world.kill_gateway(0).await?;
+    lasting(500).await;
+    world.system.redis.restart().await?;
+    world.start_gateway(0).await?;
+    let back = party.recovery(Duration::from_secs(15)).await?;
+    party.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+}

@@ -1,0 +1,192 @@
+//! The running system, and putting it right again after a scenario.
+
+use std::{path::Path, time::Duration};
+
+use reqwest::StatusCode;
+use tokio::time::Instant;
+
+use super::{Form, Party};
+use crate::{
+    client::Options,
+    ensure,
+    failure::{Failure, Outcome},
+    process,
+    rest::{Rest, http_client},
+    servers::{Mingizuk, Role, Signal, Sync},
+    system::{Room, System},
+};
+
+/// How long everything may take to be as it was.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Files that a gateway may keep open after everybody has gone: new connections to its servers.
+const SPARE_FILES: usize = 24;
+
+/// A system under stress.
+#[derive(Debug)]
+pub struct World {
+    /// Its processes.
+    pub system: System,
+    /// How much is done.
+    pub form: Form,
+    idle_files: usize,
+}
+
+impl World {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// When a part does not become ready.
+    pub async fn start(binary: &Path, form: Form) -> Outcome<Self> {
+        let settings = [("HANDSHAKES_PER_SECOND", "100000"), ("REDIS_TIMEOUT", "1000")];
+        let mut system = System::start(binary, 2, Sync::Always, &settings).await?;
+        let idle_files = process::open_files(system.gateways[0].program().pid()?)?;
+        Ok(Self { system, form, idle_files })
+    }
+
+    /// A number that depends on how much is to be done.
+    pub fn scale<T>(&self, short: T, full: T) -> T {
+        if self.form == Form::Short { short } else { full }
+    }
+
+    /// The REST service, without a caller.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn rest(&self) -> Outcome<Rest> {
+        self.system.rest()
+    }
+
+    /// A new room of new people.
+    ///
+    /// # Errors
+    /// When the REST service refuses.
+    pub async fn room(&self, members: usize) -> Outcome<Room> {
+        self.system.populate(1, members).await?.pop().ok_or_else(|| Failure::new("no room"))
+    }
+
+    /// A new room of new people who are all in it, spread over the gateways.
+    ///
+    /// # Errors
+    /// When somebody cannot get in.
+    pub async fn party(&self, members: usize) -> Outcome<Party> {
+        self.party_at(members, &self.system.gateway_urls()?).await
+    }
+
+    /// The same at certain gateways.
+    ///
+    /// # Errors
+    /// When somebody cannot get in.
+    pub async fn party_at(&self, members: usize, gateways: &[String]) -> Outcome<Party> {
+        let room = self.room(members).await?;
+        let options = |number: usize, token: &str| {
+            let mut gateways = gateways.to_vec();
+            let first = number % gateways.len();
+            gateways.rotate_left(first);
+            Options { gateways, rooms: vec![room.id], ..Options::new("", token) }
+        };
+        let all = room.members.iter().enumerate().map(|(number, user)| options(number, &user.token)).collect();
+        Party::start(self.rest()?, room, all).await
+    }
+
+    /// A gateway more, which reaches Redis at `redis`. It ends when it is dropped.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn gateway_with(&self, settings: &[(&str, &str)]) -> Outcome<Mingizuk> {
+        let setup = settings.iter().fold(self.system.setup.clone(), |setup, (name, value)| setup.with(name, *value));
+        setup.start(Role::Gateway).await
+    }
+
+    /// Kills a gateway (SIGKILL).
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub async fn kill_gateway(&mut self, index: usize) -> Outcome {
+        self.system.gateways[index].program().kill().await
+    }
+
+    /// Starts a gateway again where it was.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_gateway(&mut self, index: usize) -> Outcome {
+        self.system.gateways[index].start_again().await
+    }
+
+    /// Waits until the readiness of a process is as `wanted`, and says how long that took.
+    ///
+    /// # Errors
+    /// When it is not within `limit`.
+    pub async fn readiness(&self, ops: &str, wanted: bool, limit: Duration) -> Outcome<Duration> {
+        let began = Instant::now();
+        let http = http_client(Duration::from_secs(3))?;
+        loop {
+            let status = http.get(format!("{ops}/readyz")).send().await.map(|answer| answer.status());
+            if status.as_ref().is_ok_and(|status| (*status == StatusCode::OK) == wanted) {
+                return Ok(began.elapsed());
+            }
+            ensure!(began.elapsed() < limit, "/readyz is not {wanted} within {limit:?}: {status:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Brings back whatever a scenario left broken.
+    ///
+    /// # Errors
+    /// When something does not come back.
+    pub async fn heal(&mut self) -> Outcome {
+        let System { redis, mariadb, api, gateways, .. } = &mut self.system;
+        if redis.program().is_running() {
+            redis.resume()?;
+        } else {
+            redis.restart().await?;
+        }
+        if mariadb.program().is_running() {
+            mariadb.program().signal(Signal::CONT)?;
+        } else {
+            mariadb.restart().await?;
+        }
+        gateways.truncate(2);
+        for process in gateways.iter_mut().chain([api]) {
+            if process.program().is_running() {
+                process.program().signal(Signal::CONT)?;
+            } else {
+                process.start_again().await?;
+            }
+        }
+        let ops: Vec<String> = self.operations();
+        for ops in ops {
+            self.readiness(&ops, true, PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    fn operations(&self) -> Vec<String> {
+        let processes = self.system.gateways.iter().chain([&self.system.api]);
+        let ops = |process: &Mingizuk| process.ready().gateway_ops.clone().or_else(|| process.ready().api_ops.clone());
+        processes.filter_map(ops).collect()
+    }
+
+    /// Waits until every connection of a scenario is gone from the gateways: nothing may be left behind.
+    ///
+    /// # Errors
+    /// When something is.
+    pub async fn settled(&mut self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        for gateway in &mut self.system.gateways {
+            while gateway.program().is_running() {
+                let files = process::open_files(gateway.program().pid()?)?;
+                if files <= self.idle_files + SPARE_FILES {
+                    break;
+                }
+                ensure!(
+                    Instant::now() < deadline,
+                    "a gateway still has {files} files open, {} when idle",
+                    self.idle_files
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+}
