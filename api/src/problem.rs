@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     db::{DbError, MaybeContention},
-    rooms::RoomError,
+    rooms::{Refusal, RoomError},
     tokens::TokenError,
 };
 use poem::{
@@ -226,6 +226,9 @@ impl From<RoomError> for Failure {
                 Self { retry_after: Some(Duration::from_secs(1)), ..Self::with_cause(Code::Unavailable, error) }
             }
             RoomError::Corrupt(_) => Self::with_cause(Code::Internal, error),
+            RoomError::Refused(Refusal::NoSuchMessage) => Code::NotFound.into(),
+            RoomError::Refused(Refusal::NotTheAuthor) => Code::NotTheHost.into(),
+            RoomError::Refused(Refusal::RoomClosed) => Code::RoomReadOnly.into(),
         }
     }
 }

@@ -9,7 +9,11 @@ use crate::{
     db::{Db, DbError, MigrateError, SchemaState},
     ids::Surroundings,
     outbox::Relay,
-    rooms::{RoomError, RoomStore, redis::RedisRooms, sql::SqlRooms},
+    rooms::{
+        RoomError, RoomStore,
+        redis::{RedisRooms, RedisSettings},
+        sql::SqlRooms,
+    },
     tokens::AccessTokens,
 };
 
@@ -126,8 +130,13 @@ async fn connect_rooms(config: &Config, db: &Db, around: &Surroundings) -> Resul
     let ids = Arc::clone(&around.ids);
     Ok(match (config.room_store(), &config.redis_url) {
         (RoomStoreKind::Redis, Some(url)) => {
-            let rooms = RedisRooms::connect(url, config.redis_connections, config.redis_timeout, ids).await;
-            Arc::new(rooms.map_err(StartError::Redis)?)
+            let settings = RedisSettings {
+                url: url.clone(),
+                connections: config.redis_connections,
+                timeout: config.redis_timeout,
+                entries: config.redis_room_entries,
+            };
+            Arc::new(RedisRooms::connect(settings, db.clone(), ids).await.map_err(StartError::Redis)?)
         }
         _ => Arc::new(SqlRooms::new(db.clone(), ids)),
     })

@@ -345,6 +345,8 @@ settings! {
     redis_connections: usize = "2";
     /// A Redis command without an answer fails after this long (milliseconds).
     redis_timeout: Duration = "2000";
+    /// Entries of one room that stay in Redis; older ones are moved to the database.
+    redis_room_entries: usize = "1000";
     /// `sql` or `redis`; empty: `redis` when there is Redis, else `sql`.
     room_store: Option<RoomStoreKind> = "";
     /// `kid:secret[,kid:secret…]`, secrets of 32 bytes or more; the first signs, all verify.

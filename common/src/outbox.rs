@@ -14,7 +14,7 @@ use crate::{
     ids::Surroundings,
     rooms::{Draft, RoomError, RoomStore, SYSTEM},
     time::Timestamp,
-    wire::Body,
+    wire::{Body, Role},
 };
 
 /// Rows relayed between two deletions, at most: fewer than the nonces that a log remembers (256), so that a crash
@@ -112,7 +112,13 @@ impl Relay {
             }
             for row in &rows {
                 let body = serde_json::from_str(&row.body).map_err(|error| RoomError::Corrupt(error.to_string()))?;
-                let draft = Draft { author: SYSTEM, nonce: Some(row.id.to_string()), at: row.created_at, body };
+                let draft = Draft {
+                    author: SYSTEM,
+                    role: Role::Host,
+                    nonce: Some(row.id.to_string()),
+                    at: row.created_at,
+                    body,
+                };
                 self.rooms.append(row.room_id, draft).await?;
             }
             sql("DELETE FROM room_outbox WHERE position IN ")

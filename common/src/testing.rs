@@ -17,7 +17,11 @@ use crate::{
     config::{Config, Profile, SecretUrl},
     db::{Db, sql},
     ids::RandomIds,
-    rooms::{RoomStore, redis::RedisRooms, sql::SqlRooms},
+    rooms::{
+        RoomStore,
+        redis::{RedisRooms, RedisSettings},
+        sql::SqlRooms,
+    },
 };
 
 /// The database backends that every test of SQL runs against.
@@ -71,9 +75,15 @@ pub async fn room_stores() -> Vec<(&'static str, Arc<dyn RoomStore>)> {
     ]
 }
 
-/// A room log on the test's Redis, with connections of its own, as another process would have.
+/// A room log on the test's Redis with an archive of its own.
 pub async fn redis_rooms() -> RedisRooms {
-    RedisRooms::connect(&redis_url(), 1, Duration::from_secs(2), Arc::new(RandomIds)).await.expect("the test's Redis")
+    redis_rooms_at(redis_url(), Database::Sqlite.fresh().await).await
+}
+
+/// A room log on a Redis with connections of its own, as another process would have.
+pub async fn redis_rooms_at(url: SecretUrl, db: Db) -> RedisRooms {
+    let settings = RedisSettings { url, connections: 1, timeout: Duration::from_secs(2), entries: 1000 };
+    RedisRooms::connect(settings, db, Arc::new(RandomIds)).await.expect("the test's Redis")
 }
 
 /// The test profile's configuration with every listener on a free port.

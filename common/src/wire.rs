@@ -25,6 +25,13 @@ pub struct Person {
     pub nickname: String,
 }
 
+impl Person {
+    /// Who stands where someone was whose account has been purged: the nil id, `탈퇴한 회원`.
+    pub fn withdrawn() -> Self {
+        Self { id: Uuid::nil(), nickname: "탈퇴한 회원".to_owned() }
+    }
+}
+
 /// What a member may do in a room.
 #[cfg_attr(feature = "openapi", derive(poem_openapi::Enum), oai(rename_all = "snake_case"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +121,84 @@ pub enum Body {
         /// Why.
         reason: CloseReason,
     },
+}
+
+impl Body {
+    /// Whom it is from or about.
+    pub const fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Message { user, .. }
+            | Self::Edited { user, .. }
+            | Self::Deleted { user, .. }
+            | Self::Notice { user, .. }
+            | Self::Member { user, .. } => Some(user),
+            Self::Closed { .. } => None,
+        }
+    }
+
+    /// The same, to be replaced.
+    pub const fn person_mut(&mut self) -> Option<&mut Person> {
+        match self {
+            Self::Message { user, .. }
+            | Self::Edited { user, .. }
+            | Self::Deleted { user, .. }
+            | Self::Notice { user, .. }
+            | Self::Member { user, .. } => Some(user),
+            Self::Closed { .. } => None,
+        }
+    }
+
+    /// The number of the message that it changes.
+    pub const fn target(&self) -> Option<u64> {
+        match self {
+            Self::Edited { target, .. } | Self::Deleted { target, .. } => Some(*target),
+            _ => None,
+        }
+    }
+}
+
+/// What the members of a room are told in passing: not in the log, and not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Ephemeral {
+    /// Someone is writing.
+    Typing {
+        /// The room.
+        room: Uuid,
+        /// Who.
+        user: Person,
+    },
+    /// Someone came or went.
+    Presence {
+        /// The room.
+        room: Uuid,
+        /// People in the room now.
+        online: u64,
+        /// Who came.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        joined: Option<Person>,
+        /// Who went.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        left: Option<Person>,
+    },
+    /// Someone has read up to `seq`.
+    Read {
+        /// The room.
+        room: Uuid,
+        /// Who.
+        user: Person,
+        /// The number of the latest entry they have read.
+        seq: u64,
+    },
+}
+
+impl Ephemeral {
+    /// The room it is about.
+    pub const fn room(&self) -> Uuid {
+        match self {
+            Self::Typing { room, .. } | Self::Presence { room, .. } | Self::Read { room, .. } => *room,
+        }
+    }
 }
 
 /// How a meetup's members changed.

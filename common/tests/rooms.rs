@@ -4,7 +4,7 @@ use common::{
     rooms::{Draft, Range},
     testing,
     time::Timestamp,
-    wire::{Body, Person},
+    wire::{Body, Person, Role},
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ fn message(author: Uuid, nonce: &str, text: &str) -> Draft {
     let user = Person { id: author, nickname: "밍기".to_owned() };
     let body =
         Body::Message { user, nonce: nonce.to_owned(), text: Some(text.to_owned()), edited_at: None, deleted_at: None };
-    Draft { author, nonce: Some(nonce.to_owned()), at: Timestamp(1_700_000_000_000), body }
+    Draft { author, role: Role::Member, nonce: Some(nonce.to_owned()), at: Timestamp(1_700_000_000_000), body }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -211,6 +211,6 @@ async fn append(
     nonce: Option<String>,
     body: Body,
 ) -> Result<Appended, Failure> {
-    let draft = Draft { author: caller.0.user, nonce, at: cx.around.clock.now(), body };
+    let draft = Draft { author: caller.0.user, role: Role::Member, nonce, at: cx.around.clock.now(), body };
     Ok(cx.rooms.append(room, draft).await?)
 }

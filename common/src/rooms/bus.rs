@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::RawEntry;
+use crate::wire::Ephemeral;
 
 /// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead.
 const CAPACITY: usize = 1024;
@@ -20,6 +21,13 @@ pub enum Signal {
         epoch: Uuid,
         /// The entry.
         entry: RawEntry,
+    },
+    /// Something that is not in the log.
+    Ephemeral {
+        /// What.
+        event: Ephemeral,
+        /// The JSON text that clients receive.
+        json: Arc<str>,
     },
     /// Entries may have been missed: compare with the log's head.
     Check,
@@ -68,15 +76,51 @@ impl Subscription {
 }
 
 /// The channels of the rooms that have subscribers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Bus {
     rooms: DashMap<Uuid, broadcast::Sender<Signal>>,
+    sessions: broadcast::Sender<SessionChange>,
+}
+
+/// Whose sessions have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// Some or all of one user's.
+    Of(Uuid),
+    /// Anyone's: changes may have been missed.
+    Anyone,
+}
+
+/// A subscription to [`SessionChange`]s.
+#[derive(Debug)]
+pub struct SessionChanges(broadcast::Receiver<SessionChange>);
+
+impl SessionChanges {
+    /// The next change; `None` when the store is closed. Safe to cancel.
+    pub async fn next(&mut self) -> Option<SessionChange> {
+        match self.0.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(SessionChange::Anyone),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
 }
 
 impl Bus {
     /// An empty bus.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        Arc::new(Self { rooms: DashMap::new(), sessions: broadcast::Sender::new(CAPACITY) })
+    }
+
+    /// Subscribes to the sessions that end.
+    pub fn session_changes(&self) -> SessionChanges {
+        SessionChanges(self.sessions.subscribe())
+    }
+
+    /// Tells of sessions that have ended.
+    pub fn sessions_changed(&self, change: SessionChange) {
+        // Nobody may be listening, which is fine.
+        drop(self.sessions.send(change));
     }
 
     /// Subscribes to a room.
@@ -96,8 +140,9 @@ impl Bus {
         }
     }
 
-    /// Tells every subscriber of every room to compare with the log.
+    /// Tells every subscriber that something may have been missed.
     pub fn check_all(&self) {
+        self.sessions_changed(SessionChange::Anyone);
         self.rooms.retain(|_, sender| sender.send(Signal::Check).is_ok());
     }
 

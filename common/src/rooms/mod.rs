@@ -5,38 +5,53 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | [`amend`] | who may edit or delete which message, and what it becomes |
 //! | [`bus`] | hands each appended entry to the subscribers of its room in this process |
+//! | [`merge`] | what a reader who combines pages and live entries delivers next |
 //! | [`sql`] | tables, and the bus alone: one process |
 //! | [`redis`] | lists and one script an append, pub/sub to the bus of every process |
 
+pub mod amend;
+mod archive;
 pub mod bus;
+pub mod merge;
 pub mod redis;
+mod seats;
 pub mod sql;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::bus::{Signal, Subscription};
+pub use self::{
+    amend::Refusal,
+    bus::{SessionChange, SessionChanges, Signal, Subscription},
+};
 use crate::{
     db::DbError,
     time::Timestamp,
-    wire::{Body, Entry, Notice, Position},
+    wire::{Body, Entry, Ephemeral, Notice, Person, Position, Role},
 };
 
 /// Who signs entries that no user wrote: the outbox.
 pub const SYSTEM: Uuid = Uuid::nil();
 /// Entries of one page, at most.
 pub const MAX_PAGE: usize = 1000;
-/// How long a nonce is remembered, at least.
-pub const NONCE_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a nonce is remembered, at least, among the latest 256 of its author in the room.
+pub const NONCE_WINDOW: Duration = Duration::from_secs(600);
+/// When the people of a process that crashed are gone from [`RoomStore::presence`], at the latest.
+pub const PRESENCE_TTL: Duration = Duration::from_secs(10);
+/// When the connections of a process that crashed no longer count for [`RoomStore::admit`], at the latest.
+pub const CONNECTION_TTL: Duration = Duration::from_secs(60);
 
 /// What is to be appended.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// Whose nonce it is: a user, or [`SYSTEM`].
     pub author: Uuid,
+    /// What the author may do: only the host deletes the messages of others.
+    pub role: Role,
     /// The author's mark: an entry with the same one, within [`NONCE_WINDOW`], is the same entry. Without it nothing is compared.
     pub nonce: Option<String>,
     /// When it was accepted.
@@ -82,7 +97,7 @@ impl RawEntry {
     /// # Errors
     /// [`RoomError::Corrupt`] if the log holds something else.
     pub fn parse(&self) -> Result<Entry, RoomError> {
-        serde_json::from_str(&self.json).map_err(|error| RoomError::Corrupt(error.to_string()))
+        decode(&self.json)
     }
 }
 
@@ -104,19 +119,52 @@ pub enum RoomError {
     /// The backend holds something that is no entry.
     #[error("the room log is damaged: {0}")]
     Corrupt(String),
+    /// The log does not take the entry; repeating it will not change that.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl RoomError {
+    fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt(what.to_string())
+    }
 }
 
 impl From<DbError> for RoomError {
     fn from(error: DbError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            DbError::Contention(_) | DbError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            DbError::UniqueViolation(_) | DbError::Other(_) => Self::corrupt(error),
+        }
     }
 }
 
-/// The log of every room.
+/// Who is in a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// People, each counted once however many connections they have.
+    pub online: u64,
+    /// Some of them, in no order.
+    pub people: Vec<Person>,
+}
+
+/// The outcome of entering a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// People in the room, this one included.
+    pub online: u64,
+    /// Up to where this person has read; 0 if never.
+    pub read_seq: u64,
+}
+
+/// The log of every room, who is there, and what is said in passing. Whatever is not answered within seconds is an error.
 #[async_trait]
 pub trait RoomStore: Send + Sync + 'static {
     /// Appends an entry: order, comparison of nonces, storing and publishing in one atomic step. A room without a log
-    /// gets one.
+    /// gets one. An edit or a deletion changes its target in the same step, so that pages show the present state.
+    ///
+    /// # Errors
+    /// [`RoomError::Refused`] when the target may not be changed so, or the room is closed for good.
     async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError>;
 
     /// Reads at most `limit` (and at most [`MAX_PAGE`]) entries.
@@ -131,6 +179,43 @@ pub trait RoomStore: Send + Sync + 'static {
     /// The live stream of a room. When this returns, every entry appended from now on will be signalled.
     async fn subscribe(&self, room: Uuid) -> Result<Subscription, RoomError>;
 
+    /// Says that a connection of a person is in a room, until [`RoomStore::exit`] or the end of this process; everyone
+    /// in the room hears of a person's first connection.
+    async fn enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError>;
+
+    /// Says that a connection is no longer in a room; everyone in the room hears of a person's last connection. An
+    /// error delays that by [`PRESENCE_TTL`].
+    async fn exit(&self, room: Uuid, user: Uuid, connection: Uuid) -> Result<(), RoomError>;
+
+    /// Who is in a room: at most `limit` of them (and at most [`MAX_PAGE`]).
+    async fn presence(&self, room: Uuid, limit: usize) -> Result<Presence, RoomError>;
+
+    /// Remembers that a person has read up to `seq`, and tells the room. The mark never moves back, nor beyond the head.
+    /// Returns where it is.
+    async fn mark_read(&self, room: Uuid, person: &Person, seq: u64) -> Result<u64, RoomError>;
+
+    /// Tells everyone in the event's room, once, without storing it.
+    async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError>;
+
+    /// Counts a connection of a user, unless there are `limit` of them already, in all processes together. `false`: it
+    /// was refused. Counted until [`RoomStore::dismiss`] or, if this process crashes, [`CONNECTION_TTL`].
+    async fn admit(&self, user: Uuid, connection: Uuid, limit: u32) -> Result<bool, RoomError>;
+
+    /// Counts a connection no longer.
+    async fn dismiss(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError>;
+
+    /// Tells every process that sessions of a user have ended, after that is committed.
+    async fn sessions_changed(&self, user: Uuid) -> Result<(), RoomError>;
+
+    /// Whose sessions have ended, in any process, from now on.
+    fn session_changes(&self) -> SessionChanges;
+
+    /// Replaces a person by [`Person::withdrawn`] in every entry of every room. May be repeated when it fails.
+    async fn anonymise(&self, user: Uuid) -> Result<(), RoomError>;
+
+    /// Closes a room for good: it can still be read, and takes no entry. May be repeated when it fails.
+    async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError>;
+
     /// Whether the backend answers and its live stream is connected.
     async fn health(&self) -> Result<(), RoomError>;
 
@@ -138,11 +223,18 @@ pub trait RoomStore: Send + Sync + 'static {
     async fn close(&self);
 }
 
+fn encode<T: serde::Serialize>(value: &T) -> Result<String, RoomError> {
+    serde_json::to_string(value).map_err(RoomError::corrupt)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, RoomError> {
+    serde_json::from_str(json).map_err(RoomError::corrupt)
+}
+
 /// The text of an entry but its opening `{"seq":N,`, so that a backend can number it without parsing.
 fn encode_tail(room: Uuid, draft: &Draft) -> Result<String, RoomError> {
     const OPENING: &str = r#"{"seq":0,"#;
-    let entry = Entry { seq: 0, room, at: draft.at, body: draft.body.clone() };
-    let json = serde_json::to_string(&entry).map_err(|error| RoomError::Corrupt(error.to_string()))?;
+    let json = encode(&Entry { seq: 0, room, at: draft.at, body: draft.body.clone() })?;
     Ok(json[OPENING.len()..].to_owned())
 }
 

@@ -1,20 +1,28 @@
 //! The room log in SQL tables, with the in-process bus: for one process, on SQLite or MySQL/MariaDB.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
+use dashmap::DashMap;
 use uuid::Uuid;
 
 use super::{
-    Appended, Draft, MAX_PAGE, NONCE_WINDOW, Page, Range, RawEntry, RoomError, RoomStore, SYSTEM, Signal, Subscription,
-    bus::Bus, encode_tail, notice_of,
+    Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, Refusal, RoomError, RoomStore,
+    SYSTEM, SessionChange, SessionChanges, Signal, Subscription,
+    archive::{self, TxError},
+    bus::Bus,
+    decode, encode, encode_tail, notice_of,
+    seats::Seats,
 };
 use crate::{
     db::{Db, DbError, Tx, sql},
     ids::IdSource,
     time::Timestamp,
     transaction,
-    wire::{Notice, Position},
+    wire::{Ephemeral, Notice, Person, Position},
 };
 
 /// See the module.
@@ -24,76 +32,42 @@ struct Inner {
     db: Db,
     ids: Arc<dyn IdSource>,
     bus: Arc<Bus>,
+    seats: Seats,
+    connections: DashMap<Uuid, HashSet<Uuid>>,
     /// Entries must be signalled in the order of their numbers, which the database gives: one append of a room at a time.
     order: [tokio::sync::Mutex<()>; 64],
-}
-
-#[derive(sqlx::FromRow)]
-struct RoomRow {
-    epoch: Uuid,
-    head: i64,
-}
-
-impl From<RoomRow> for Position {
-    fn from(row: RoomRow) -> Self {
-        Self { epoch: row.epoch, seq: row.head.unsigned_abs() }
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct EntryRow {
-    seq: i64,
-    json: String,
-}
-
-impl From<EntryRow> for RawEntry {
-    fn from(row: EntryRow) -> Self {
-        Self { seq: row.seq.unsigned_abs(), json: row.json.into() }
-    }
+    /// Who came and went must be signalled in the order in which they were counted.
+    crossing: Mutex<()>,
 }
 
 impl SqlRooms {
     /// The room log of `db`, which no other process may append to.
     pub fn new(db: Db, ids: Arc<dyn IdSource>) -> Self {
         let order = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self(Arc::new(Inner { db, ids, bus: Bus::new(), order }))
+        Self(Arc::new(Inner {
+            db,
+            ids,
+            bus: Bus::new(),
+            seats: Seats::default(),
+            connections: DashMap::new(),
+            order,
+            crossing: Mutex::default(),
+        }))
     }
 }
 
 impl Inner {
     async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
         let tail = encode_tail(room, &draft)?;
+        let notice = notice_of(&draft).map(|notice| notice.as_ref().map(encode).transpose()).transpose()?;
         let _turn = self.order_of(room).lock().await;
-        let (appended, json) = transaction!(self.db, |tx| self.append_in(tx, room, &draft, &tail))?;
+        let (appended, json) = transaction!(self.db, |tx| self.append_in(tx, room, &draft, &tail, notice.as_ref()))
+            .map_err(RoomError::from)?;
         if !appended.duplicate {
             let entry = RawEntry { seq: appended.position.seq, json };
             self.bus.signal(room, Signal::Entry { epoch: appended.position.epoch, entry });
         }
         Ok(appended)
-    }
-
-    async fn head(&self, room: Uuid) -> Result<Position, RoomError> {
-        let find = sql("SELECT epoch, head FROM rooms WHERE id = ?").bind(room);
-        if let Some(row) = find.optional::<RoomRow>(&self.db).await? {
-            return Ok(row.into());
-        }
-        Ok(transaction!(self.db, |tx| self.lock(tx, room))?)
-    }
-
-    fn order_of(&self, room: Uuid) -> &tokio::sync::Mutex<()> {
-        &self.order[usize::from(room.as_bytes()[15]) % self.order.len()]
-    }
-
-    /// Takes the row lock of the room, making its log if there is none, and returns its head.
-    async fn lock(&self, tx: &mut Tx, room: Uuid) -> Result<Position, DbError> {
-        loop {
-            let select = format!("SELECT epoch, head FROM rooms WHERE id = ?{}", tx.dialect().for_update());
-            if let Some(row) = sql(select).bind(room).optional::<RoomRow>(&mut *tx).await? {
-                return Ok(row.into());
-            }
-            let insert = format!("{} INTO rooms (id, epoch, head) VALUES (?, ?, 0)", tx.dialect().insert_ignore());
-            sql(insert).bind(room).bind(self.ids.next_id()).run(&mut *tx).await?;
-        }
     }
 
     async fn append_in(
@@ -102,32 +76,65 @@ impl Inner {
         room: Uuid,
         draft: &Draft,
         tail: &str,
-    ) -> Result<(Appended, Arc<str>), DbError> {
-        let head = self.lock(tx, room).await?;
+        notice: Option<&Option<String>>,
+    ) -> Result<(Appended, Arc<str>), TxError> {
+        let row = archive::lock_room(tx, room, self.ids.next_id()).await?;
+        let head = row.position();
         if let Some(nonce) = &draft.nonce
             && let Some((seq, at)) = find_nonce(tx, room, head.epoch, draft, nonce).await?
         {
             let position = Position { seq: seq.unsigned_abs(), ..head };
             return Ok((Appended { position, at, duplicate: true }, "".into()));
         }
+        if row.is_closed() {
+            return Err(Refusal::RoomClosed.into());
+        }
+        if let Some(target) = draft.body.target() {
+            archive::amend(tx, room, head.epoch, target, draft).await?;
+        }
         let position = Position { seq: head.seq + 1, ..head };
         let json = format!(r#"{{"seq":{},{tail}"#, position.seq);
-        sql("INSERT INTO room_entries (room_id, epoch, seq, author_id, nonce, at, json) VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(room)
-            .bind(position.epoch)
-            .bind(position.seq)
-            .bind(draft.author)
-            .bind(draft.nonce.as_deref())
-            .bind(draft.at)
-            .bind(json.as_str())
-            .run(&mut *tx)
-            .await?;
-        sql("UPDATE rooms SET head = ? WHERE id = ?").bind(position.seq).bind(room).run(&mut *tx).await?;
-        if let Some(notice) = notice_of(draft) {
-            let notice = notice.and_then(|notice| serde_json::to_string(&notice).ok());
-            sql("UPDATE rooms SET notice = ? WHERE id = ?").bind(notice).bind(room).run(&mut *tx).await?;
+        archive::insert(tx, room, position, draft, &json).await?;
+        archive::set_head(tx, room, position).await?;
+        if let Some(notice) = notice {
+            archive::set_notice(tx, room, notice.as_deref()).await?;
         }
         Ok((Appended { position, at: draft.at, duplicate: false }, json.into()))
+    }
+
+    async fn head(&self, room: Uuid) -> Result<Position, RoomError> {
+        if let Some(row) = archive::room(&self.db, room).await? {
+            return Ok(row.position());
+        }
+        Ok(transaction!(self.db, |tx| archive::lock_room(tx, room, self.ids.next_id()))?.position())
+    }
+
+    async fn mark_in(&self, tx: &mut Tx, room: Uuid, user: Uuid, seq: u64) -> Result<(u64, bool), DbError> {
+        let head = archive::lock_room(tx, room, self.ids.next_id()).await?.position();
+        let before = read_mark(&mut *tx, room, head.epoch, user).await?;
+        let mark = before.max(seq.min(head.seq));
+        if mark > before {
+            let upsert = tx.dialect().upsert("room_id, user_id", &["epoch", "seq"]);
+            sql("INSERT INTO room_reads (room_id, user_id, epoch, seq) VALUES (?, ?, ?, ?)")
+                .push(&upsert)
+                .bind(room)
+                .bind(user)
+                .bind(head.epoch)
+                .bind(mark)
+                .run(tx)
+                .await?;
+        }
+        Ok((mark, mark > before))
+    }
+
+    fn signal(&self, event: Ephemeral) -> Result<(), RoomError> {
+        let json = encode(&event)?.into();
+        self.bus.signal(event.room(), Signal::Ephemeral { event, json });
+        Ok(())
+    }
+
+    fn order_of(&self, room: Uuid) -> &tokio::sync::Mutex<()> {
+        &self.order[usize::from(room.as_bytes()[15]) % self.order.len()]
     }
 }
 
@@ -151,6 +158,12 @@ async fn find_nonce(
     .await
 }
 
+async fn read_mark(executor: impl crate::db::Executor, room: Uuid, epoch: Uuid, user: Uuid) -> Result<u64, DbError> {
+    let find = sql("SELECT seq FROM room_reads WHERE room_id = ? AND user_id = ? AND epoch = ?");
+    let seq: Option<i64> = find.bind(room).bind(user).bind(epoch).scalar(executor).await?;
+    Ok(seq.unwrap_or(0).unsigned_abs())
+}
+
 #[async_trait]
 impl RoomStore for SqlRooms {
     async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
@@ -164,25 +177,7 @@ impl RoomStore for SqlRooms {
 
     async fn read(&self, room: Uuid, range: Range, limit: usize) -> Result<Page, RoomError> {
         let head = self.0.head(room).await?;
-        let (condition, bound, order) = match range {
-            Range::Latest => ("seq <= ?", head.seq, "DESC"),
-            Range::Before(seq) => ("seq < ?", seq, "DESC"),
-            Range::After(seq) => ("seq > ?", seq, "ASC"),
-        };
-        let mut rows: Vec<EntryRow> = sql(format!(
-            "SELECT seq, json FROM room_entries WHERE room_id = ? AND epoch = ? AND {condition} ORDER BY seq {order} LIMIT ?"
-        ))
-        .bind(room)
-        .bind(head.epoch)
-        .bind(bound)
-        .bind(limit.min(MAX_PAGE))
-        .all(&self.0.db)
-        .await?;
-        rows.sort_by_key(|row| row.seq);
-        let entries: Vec<RawEntry> = rows.into_iter().map(RawEntry::from).collect();
-        // An entry may have been appended since the head was read.
-        let seq = entries.last().map_or(head.seq, |last| head.seq.max(last.seq));
-        Ok(Page { head: Position { seq, ..head }, entries })
+        Ok(archive::whole_page(&self.0.db, room, head, range, limit.min(MAX_PAGE)).await?)
     }
 
     async fn head(&self, room: Uuid) -> Result<Position, RoomError> {
@@ -190,11 +185,8 @@ impl RoomStore for SqlRooms {
     }
 
     async fn notice(&self, room: Uuid) -> Result<Option<Notice>, RoomError> {
-        let text: Option<Option<String>> =
-            sql("SELECT notice FROM rooms WHERE id = ?").bind(room).scalar(&self.0.db).await?;
-        text.flatten()
-            .map(|json| serde_json::from_str(&json).map_err(|error| RoomError::Corrupt(error.to_string())))
-            .transpose()
+        let row = archive::room(&self.0.db, room).await?;
+        row.and_then(|row| row.notice).map(|json| decode(&json)).transpose()
     }
 
     async fn subscribe(&self, room: Uuid) -> Result<Subscription, RoomError> {
@@ -202,6 +194,81 @@ impl RoomStore for SqlRooms {
         Ok(self.0.bus.subscribe(room).on_drop(move || {
             bus.forget_deaf(room);
         }))
+    }
+
+    async fn enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
+        let head = self.0.head(room).await?;
+        let read_seq = read_mark(&self.0.db, room, head.epoch, person.id).await?;
+        let _turn = self.0.crossing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (online, new) = self.0.seats.enter(room, person, connection);
+        if new {
+            self.0.signal(Ephemeral::Presence { room, online, joined: Some(person.clone()), left: None })?;
+        }
+        Ok(Entered { online, read_seq })
+    }
+
+    async fn exit(&self, room: Uuid, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
+        let _turn = self.0.crossing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.0.seats.exit(room, user, connection) {
+            Some((online, person)) => {
+                self.0.signal(Ephemeral::Presence { room, online, joined: None, left: Some(person) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn presence(&self, room: Uuid, limit: usize) -> Result<Presence, RoomError> {
+        Ok(self.0.seats.presence(room, limit.min(MAX_PAGE)))
+    }
+
+    async fn mark_read(&self, room: Uuid, person: &Person, seq: u64) -> Result<u64, RoomError> {
+        let (mark, moved) = transaction!(self.0.db, |tx| self.0.mark_in(tx, room, person.id, seq))?;
+        if moved {
+            self.0.signal(Ephemeral::Read { room, user: person.clone(), seq: mark })?;
+        }
+        Ok(mark)
+    }
+
+    async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError> {
+        self.0.signal(event.clone())
+    }
+
+    async fn admit(&self, user: Uuid, connection: Uuid, limit: u32) -> Result<bool, RoomError> {
+        let mut connections = self.0.connections.entry(user).or_default();
+        if connections.len() >= limit as usize && !connections.contains(&connection) {
+            return Ok(false);
+        }
+        connections.insert(connection);
+        Ok(true)
+    }
+
+    async fn dismiss(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
+        if let Some(mut connections) = self.0.connections.get_mut(&user) {
+            connections.remove(&connection);
+        }
+        self.0.connections.remove_if(&user, |_, connections| connections.is_empty());
+        Ok(())
+    }
+
+    async fn sessions_changed(&self, user: Uuid) -> Result<(), RoomError> {
+        self.0.bus.sessions_changed(SessionChange::Of(user));
+        Ok(())
+    }
+
+    fn session_changes(&self) -> SessionChanges {
+        self.0.bus.session_changes()
+    }
+
+    async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
+        archive::anonymise(&self.0.db, user).await
+    }
+
+    async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError> {
+        let retire = async |tx: &mut Tx| {
+            archive::lock_room(tx, room, self.0.ids.next_id()).await?;
+            archive::set_closed(tx, room, now, true).await
+        };
+        Ok(transaction!(self.0.db, |tx| retire(tx))?)
     }
 
     async fn health(&self) -> Result<(), RoomError> {

@@ -1,11 +1,15 @@
--- Appends one entry: compares the nonce, numbers, stores, updates the notice and publishes, atomically.
--- KEYS: log (list), meta (hash), nonces of the author (hash)
--- ARGV: candidate epoch, nonce or '', entry without its opening, at (ms), nonce window (s; 0: for good),
---       notice: '' unchanged, '-' cleared, else its JSON, channel
--- Returns: epoch, seq, at (ms), 1 if the nonce was known
+-- Appends one entry: compares the nonce, changes the target, numbers, stores, updates the notice and publishes, atomically.
+-- KEYS: log (list), meta (hash), nonces of the author (hash), people (set)
+-- ARGV: 1 epoch for a log that begins ('' if none may), 2 nonce or '', 3 entry without its opening, 4 at (ms),
+--       5 nonce window (s; 0: for good), 6 notice: '' unchanged, '-' cleared, else its JSON, 7 channel,
+--       8 whom it is from or about, or '', 9 seq of the target in the list, or '', 10 the target as it was, 11 as it becomes
+-- Returns: 'absent' | 'moved' | 'known' | 'done', epoch, seq, at (ms), length of the list
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
 if not epoch then
   epoch = ARGV[1]
+  if epoch == '' then
+    return {'absent', '', 0, '0', 0}
+  end
   redis.call('HSET', KEYS[2], 'epoch', epoch)
 end
 local nonce, at, window = ARGV[2], ARGV[4], tonumber(ARGV[5])
@@ -14,17 +18,29 @@ if nonce ~= '' then
   if known then
     local seq, known_at = string.match(known, '^(%d+) (-?%d+)$')
     if window == 0 or tonumber(at) - tonumber(known_at) <= window * 1000 then
-      return {epoch, tonumber(seq), known_at, 1}
+      return {'known', epoch, tonumber(seq), known_at, 0}
     end
   end
 end
+if ARGV[9] ~= '' then
+  -- Counted from the end: the front of the list moves when entries are archived.
+  local place = tonumber(ARGV[9]) - tonumber(redis.call('HGET', KEYS[2], 'head') or '0') - 1
+  if redis.call('LINDEX', KEYS[1], place) ~= ARGV[10] then
+    return {'moved', epoch, 0, '0', 0}
+  end
+  redis.call('LSET', KEYS[1], place, ARGV[11])
+  redis.call('HINCRBY', KEYS[2], 'changes', 1)
+end
 local seq = redis.call('HINCRBY', KEYS[2], 'head', 1)
 local entry = '{"seq":' .. string.format('%d', seq) .. ',' .. ARGV[3]
-redis.call('RPUSH', KEYS[1], entry)
+local length = redis.call('RPUSH', KEYS[1], entry)
 if ARGV[6] == '-' then
   redis.call('HDEL', KEYS[2], 'notice')
 elseif ARGV[6] ~= '' then
   redis.call('HSET', KEYS[2], 'notice', ARGV[6])
+end
+if ARGV[8] ~= '' then
+  redis.call('SADD', KEYS[4], ARGV[8])
 end
 if nonce ~= '' then
   redis.call('HSET', KEYS[3], nonce, string.format('%d', seq) .. ' ' .. at)
@@ -45,4 +61,4 @@ if nonce ~= '' then
   end
 end
 redis.call('SPUBLISH', ARGV[7], epoch .. ' ' .. entry)
-return {epoch, seq, at, 0}
+return {'done', epoch, seq, at, length}

@@ -1,32 +1,32 @@
--- Reads the head and, if a limit is given, a page of the log.
+-- Reads the head and, if a limit is given, a page of the list.
 -- KEYS: log (list), meta (hash)
--- ARGV: candidate epoch, 'latest' | 'after' | 'before', seq, limit
--- Returns: epoch, head, seq of the first entry, entries in ascending order
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
+-- ARGV: epoch for a log that begins ('' if none may), 'latest' | 'after' | 'before', seq, limit
+-- Returns: epoch ('' if there is no log), head, entries that have left the list, how often entries were changed,
+--          seq of the first entry returned, entries in ascending order
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'head', 'changes')
+local epoch = meta[1]
 if not epoch then
   epoch = ARGV[1]
+  if epoch == '' then
+    return {'', 0, 0, 0, 1, {}}
+  end
   redis.call('HSET', KEYS[2], 'epoch', epoch)
 end
-local head = tonumber(redis.call('HGET', KEYS[2], 'head') or '0')
-local limit = tonumber(ARGV[4])
-if limit == 0 or head == 0 then
-  return {epoch, head, head + 1, {}}
-end
+local head, changes, limit = tonumber(meta[2] or '0'), tonumber(meta[3] or '0'), tonumber(ARGV[4])
+-- An entry's number is its place in the list: what the list has lost at its front is what the head is ahead of it.
+local base = head - redis.call('LLEN', KEYS[1])
 local first, last
 if ARGV[2] == 'after' then
-  first = tonumber(ARGV[3]) + 1
+  first = math.max(tonumber(ARGV[3]), base) + 1
   last = math.min(head, first + limit - 1)
 else
   last = head
   if ARGV[2] == 'before' then
     last = math.min(head, tonumber(ARGV[3]) - 1)
   end
-  first = last - limit + 1
+  first = math.max(last - limit, base) + 1
 end
--- An entry's number is its place in the list: what the list has lost at its front is what the head is ahead of it.
-local base = head - redis.call('LLEN', KEYS[1])
-first = math.max(first, base + 1)
 if first > last then
-  return {epoch, head, head + 1, {}}
+  return {epoch, head, base, changes, last + 1, {}}
 end
-return {epoch, head, first, redis.call('LRANGE', KEYS[1], first - base - 1, last - base - 1)}
+return {epoch, head, base, changes, first, redis.call('LRANGE', KEYS[1], first - base - 1, last - base - 1)}

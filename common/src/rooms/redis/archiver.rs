@@ -1,0 +1,146 @@
+//! Moves what is beyond the cap of a list to SQL, and closes rooms for good.
+//!
+//! Each step may be the last before a crash, and may be taken by two processes at once: entries are stored in SQL, with
+//! their present state, before they leave the list; they leave it only if nothing was changed since they were read; and
+//! the lock of the room's row orders all who write its archive.
+
+use std::sync::Arc;
+
+use dashmap::DashSet;
+use fred::interfaces::HashesInterface;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{Inner, keys, log::ListPage};
+use crate::{
+    db::Tx,
+    rooms::{
+        Range, RoomError, SYSTEM,
+        archive::{self, CHUNK, TxError},
+    },
+    time::Timestamp,
+    transaction,
+    wire::Position,
+};
+
+/// How far a list may grow beyond its cap, so that entries are moved in chunks and not one by one.
+const SLACK: usize = CHUNK;
+
+/// Which rooms have grown too long.
+pub(super) struct Archiver {
+    cap: usize,
+    long: DashSet<Uuid>,
+    wake: Notify,
+}
+
+impl Archiver {
+    pub(super) fn new(cap: usize) -> Self {
+        Self { cap, long: DashSet::new(), wake: Notify::new() }
+    }
+
+    pub(super) const fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// Hears how long a room's list is now.
+    pub(super) fn note_length(&self, room: Uuid, length: usize) {
+        if length >= self.cap + SLACK && self.long.insert(room) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A room that is too long; whoever appends to it from now on will report it again.
+    fn take(&self) -> Option<Uuid> {
+        let room = self.long.iter().next().map(|room| *room)?;
+        self.long.remove(&room)
+    }
+}
+
+impl Inner {
+    pub(super) async fn archive_long_rooms(self: Arc<Self>) {
+        loop {
+            while let Some(room) = self.archiver.take() {
+                if let Err(error) = self.archive(room, self.archiver.cap).await {
+                    tracing::warn!(%error, %room, "the room could not be archived; trying again when it grows");
+                }
+            }
+            self.archiver.wake.notified().await;
+        }
+    }
+
+    /// Moves entries to SQL, chunk by chunk, until at most `keep` are in the list. Returns how many were moved.
+    pub(super) async fn archive(&self, room: Uuid, keep: usize) -> Result<u64, RoomError> {
+        let mut moved = 0;
+        loop {
+            let page = transaction!(self.db, |tx| self.archive_chunk(tx, room, keep)).map_err(RoomError::from)?;
+            let Some(page) = page else { return Ok(moved) };
+            if self.trim(room, &page).await? {
+                moved += page.entries.len() as u64;
+            }
+        }
+    }
+
+    /// Stores the oldest entries of the list that are beyond `keep`; `None` if there are none.
+    async fn archive_chunk(&self, tx: &mut Tx, room: Uuid, keep: usize) -> Result<Option<ListPage>, TxError> {
+        archive::lock_room(tx, room, self.ids.next_id()).await?;
+        let Some(mut page) = self.read_list(room, Range::After(0), CHUNK, None).await? else { return Ok(None) };
+        let beyond = (page.head.seq - page.base).saturating_sub(keep as u64);
+        page.entries.truncate(usize::try_from(beyond).unwrap_or(CHUNK));
+        let Some(last) = page.entries.last() else { return Ok(None) };
+        archive::put(tx, room, page.head.epoch, &page.entries).await?;
+        archive::set_head(tx, room, Position { seq: last.seq, ..page.head }).await?;
+        Ok(Some(page))
+    }
+
+    async fn trim(&self, room: Uuid, page: &ListPage) -> Result<bool, RoomError> {
+        let args = [
+            page.head.epoch.to_string(),
+            page.base.to_string(),
+            page.changes.to_string(),
+            page.entries.len().to_string(),
+        ];
+        let args = args.into_iter().map(Into::into).collect();
+        let reply = self.redis.eval(&self.redis.scripts.trim, vec![keys::log(room), keys::meta(room)], args).await?;
+        Ok(reply.as_bool().unwrap_or(false))
+    }
+
+    /// Moves all of a room to SQL and removes it from Redis.
+    pub(super) async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError> {
+        loop {
+            self.archive(room, 0).await?;
+            let left = self.read_list(room, Range::Latest, 0, None).await?;
+            let epoch = left.as_ref().map_or_else(|| self.ids.next_id(), |left| left.head.epoch);
+            let notice = self.raw_notice(room).await?;
+            let begin = async |tx: &mut Tx| {
+                archive::lock_room(tx, room, epoch).await?;
+                if let Some(left) = &left {
+                    archive::set_head(tx, room, left.head).await?;
+                    archive::set_notice(tx, room, notice.as_deref()).await?;
+                }
+                archive::set_closed(tx, room, now, false).await
+            };
+            transaction!(self.db, |tx| begin(tx))?;
+            let Some(left) = left else { break };
+            if left.base == left.head.seq && self.drop_log(room, &left).await? {
+                break;
+            }
+        }
+        let end = async |tx: &mut Tx| archive::set_closed(tx, room, now, true).await;
+        Ok(transaction!(self.db, |tx| end(tx))?)
+    }
+
+    async fn raw_notice(&self, room: Uuid) -> Result<Option<String>, RoomError> {
+        Ok(self.redis.client().hget(keys::meta(room), "notice").await?)
+    }
+
+    async fn drop_log(&self, room: Uuid, left: &ListPage) -> Result<bool, RoomError> {
+        let keys = [keys::meta, keys::log, keys::people, keys::seats, keys::present, keys::reads];
+        let mut keys: Vec<String> = keys.iter().map(|key| key(room)).collect();
+        // Those of users expire by themselves.
+        keys.push(keys::nonces(room, SYSTEM));
+        let args = [left.head.epoch.to_string(), left.head.seq.to_string(), left.changes.to_string()];
+        let args = args.into_iter().map(Into::into).collect();
+        let reply = self.redis.eval(&self.redis.scripts.drop, keys, args).await?;
+        Ok(reply.as_bool().unwrap_or(false))
+    }
+}

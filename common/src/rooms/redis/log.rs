@@ -1,0 +1,257 @@
+//! Append, read and edit; what has left the list is in the SQL archive.
+
+use fred::{
+    interfaces::{HashesInterface, SetsInterface},
+    types::Value,
+};
+use uuid::Uuid;
+
+use super::{Inner, keys};
+use crate::{
+    db::Tx,
+    rooms::{
+        Appended, Draft, NONCE_WINDOW, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
+        amend::{amend_raw, anonymise_notice, anonymise_raw},
+        archive::{self, RoomRow},
+        encode, encode_tail, notice_of,
+    },
+    time::Timestamp,
+    transaction,
+    wire::Position,
+};
+
+/// How often an edit is tried again because its target was changed in between, at most.
+const AMEND_ATTEMPTS: u32 = 8;
+/// More entries than a list ever has.
+const WHOLE_LIST: usize = 1 << 31;
+/// Open rooms looked at in one go when a person is to be forgotten.
+const ROOMS_AT_ONCE: usize = 500;
+
+/// What the list holds of a page.
+pub(super) struct ListPage {
+    pub(super) head: Position,
+    /// Entries that have left the list: those up to this number are in SQL.
+    pub(super) base: u64,
+    /// How often entries in the list were rewritten.
+    pub(super) changes: u64,
+    pub(super) entries: Vec<RawEntry>,
+}
+
+/// What an append does to an older entry.
+struct Change {
+    target: u64,
+    before: RawEntry,
+    after: String,
+}
+
+enum Outcome {
+    Absent,
+    Moved,
+    Done(Appended),
+}
+
+impl Inner {
+    pub(super) async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
+        for _ in 0..AMEND_ATTEMPTS {
+            let change = match draft.body.target() {
+                Some(target) => self.change(room, target, &draft).await?,
+                None => None,
+            };
+            let outcome = match self.try_append(room, &draft, change.as_ref(), None).await? {
+                Outcome::Absent => {
+                    let epoch = self.begin(room).await?;
+                    self.try_append(room, &draft, change.as_ref(), Some(epoch)).await?
+                }
+                outcome => outcome,
+            };
+            if let Outcome::Done(appended) = outcome {
+                return Ok(appended);
+            }
+        }
+        Err(RoomError::Unavailable("the message is being changed by others".to_owned()))
+    }
+
+    async fn try_append(
+        &self,
+        room: Uuid,
+        draft: &Draft,
+        change: Option<&Change>,
+        epoch: Option<Uuid>,
+    ) -> Result<Outcome, RoomError> {
+        let notice = match notice_of(draft) {
+            None => String::new(),
+            Some(None) => "-".to_owned(),
+            Some(Some(notice)) => encode(&notice)?,
+        };
+        let window = if draft.author == SYSTEM { 0 } else { NONCE_WINDOW.as_secs() };
+        let (target, before, after) = change.map_or_else(Default::default, |change| {
+            (change.target.to_string(), change.before.json.to_string(), change.after.clone())
+        });
+        let args = [
+            epoch.map_or_else(String::new, |epoch| epoch.to_string()),
+            draft.nonce.clone().unwrap_or_default(),
+            encode_tail(room, draft)?,
+            draft.at.millis().to_string(),
+            window.to_string(),
+            notice,
+            keys::channel(room),
+            draft.body.person().map_or_else(String::new, |person| person.id.to_string()),
+            target,
+            before,
+            after,
+        ];
+        let keys = vec![keys::log(room), keys::meta(room), keys::nonces(room, draft.author), keys::people(room)];
+        let args = args.into_iter().map(Value::from).collect();
+        let reply = self.redis.eval(&self.redis.scripts.append, keys, args).await?;
+        let (status, epoch, seq, at, length): (String, String, u64, i64, usize) =
+            reply.convert().map_err(|_| RoomError::corrupt("a reply to an append that is none"))?;
+        match status.as_str() {
+            "absent" => return Ok(Outcome::Absent),
+            "moved" => return Ok(Outcome::Moved),
+            _ => self.archiver.note_length(room, length),
+        }
+        let position = Position { epoch: parse_epoch(&epoch)?, seq };
+        Ok(Outcome::Done(Appended { position, at: Timestamp(at), duplicate: status == "known" }))
+    }
+
+    /// The epoch for the log of a room that has none in Redis.
+    async fn begin(&self, room: Uuid) -> Result<Uuid, RoomError> {
+        match self.closed(room).await? {
+            Some(_) => Err(Refusal::RoomClosed.into()),
+            None => Ok(self.ids.next_id()),
+        }
+    }
+
+    /// The room's row if it is closed for good, so that all of its log is in SQL.
+    pub(super) async fn closed(&self, room: Uuid) -> Result<Option<RoomRow>, RoomError> {
+        Ok(archive::room(&self.db, room).await?.filter(RoomRow::is_closed))
+    }
+
+    /// What an edit or a deletion does to its target in the list; `None` once it has been done in the archive.
+    async fn change(&self, room: Uuid, target: u64, draft: &Draft) -> Result<Option<Change>, RoomError> {
+        let after = Range::After(target.saturating_sub(1));
+        let Some(page) = self.read_list(room, after, 1, None).await? else {
+            // Its log, if there is one, is closed.
+            return Err(self.begin(room).await.err().unwrap_or_else(|| Refusal::NoSuchMessage.into()));
+        };
+        match page.entries.into_iter().next().filter(|entry| entry.seq == target) {
+            Some(before) => Ok(Some(Change { target, after: amend_raw(&before, draft)?, before })),
+            None if target <= page.base => {
+                let amend = async |tx: &mut Tx| {
+                    archive::lock_room(tx, room, page.head.epoch).await?;
+                    archive::amend(tx, room, page.head.epoch, target, draft).await
+                };
+                transaction!(self.db, |tx| amend(tx)).map_err(RoomError::from)?;
+                Ok(None)
+            }
+            None => Err(Refusal::NoSuchMessage.into()),
+        }
+    }
+
+    pub(super) async fn read(&self, room: Uuid, range: Range, limit: usize) -> Result<Page, RoomError> {
+        let page = match self.read_list(room, range, limit, None).await? {
+            Some(page) => page,
+            None => match self.closed(room).await? {
+                Some(row) => return Ok(archive::whole_page(&self.db, room, row.position(), range, limit).await?),
+                None => self
+                    .read_list(room, range, limit, Some(self.ids.next_id()))
+                    .await?
+                    .ok_or_else(|| RoomError::corrupt("a log that does not begin"))?,
+            },
+        };
+        self.complete(room, range, limit, page).await
+    }
+
+    /// Adds what the archive has of a page.
+    async fn complete(&self, room: Uuid, range: Range, limit: usize, page: ListPage) -> Result<Page, RoomError> {
+        let ListPage { head, base, entries, .. } = page;
+        let first = entries.first().map(|entry| entry.seq);
+        let (older, missing) = match range {
+            Range::After(seq) => (Range::After(seq), if seq < base { limit } else { 0 }),
+            Range::Before(seq) => (Range::Before(first.unwrap_or(seq).min(base + 1)), limit - entries.len()),
+            Range::Latest => (Range::Before(first.unwrap_or(base + 1)), limit - entries.len()),
+        };
+        if base == 0 || missing == 0 {
+            return Ok(Page { head, entries });
+        }
+        let mut all = archive::page(&self.db, room, head.epoch, older, missing).await?;
+        // What is archived may still be in the list: the list is trimmed after.
+        all.retain(|entry| entry.seq <= base);
+        all.extend(entries);
+        all.truncate(limit);
+        if all.windows(2).any(|pair| pair[0].seq + 1 != pair[1].seq) {
+            return Err(RoomError::corrupt("entries are missing between the archive and the list"));
+        }
+        Ok(Page { head, entries: all })
+    }
+
+    /// The part of a page that is in the list; `None` if there is no log and none may begin.
+    pub(super) async fn read_list(
+        &self,
+        room: Uuid,
+        range: Range,
+        limit: usize,
+        epoch: Option<Uuid>,
+    ) -> Result<Option<ListPage>, RoomError> {
+        let (kind, seq) = match range {
+            Range::Latest => ("latest", 0),
+            Range::After(seq) => ("after", seq),
+            Range::Before(seq) => ("before", seq),
+        };
+        let epoch = epoch.map_or_else(String::new, |epoch| epoch.to_string());
+        let args: Vec<Value> = vec![epoch.into(), kind.into(), seq.to_string().into(), limit.to_string().into()];
+        let reply = self.redis.eval(&self.redis.scripts.read, vec![keys::log(room), keys::meta(room)], args).await?;
+        let (epoch, head, base, changes, first, entries): (String, u64, u64, u64, u64, Vec<String>) =
+            reply.convert().map_err(|_| RoomError::corrupt("a page that is none"))?;
+        if epoch.is_empty() {
+            return Ok(None);
+        }
+        let entries = (first..).zip(entries).map(|(seq, json)| RawEntry { seq, json: json.into() }).collect();
+        Ok(Some(ListPage { head: Position { epoch: parse_epoch(&epoch)?, seq: head }, base, changes, entries }))
+    }
+
+    /// Replaces a person in the lists and notices of every open room.
+    pub(super) async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
+        let mut after = Uuid::nil();
+        loop {
+            let rooms = archive::open_rooms(&self.db, after, ROOMS_AT_ONCE).await?;
+            let Some(last) = rooms.last() else { return Ok(()) };
+            after = *last;
+            for room in self.rooms_with(user, &rooms).await? {
+                while !self.anonymise_room(room, user).await? {}
+            }
+        }
+    }
+
+    /// Which of `rooms` have entries from or about `user`.
+    async fn rooms_with(&self, user: Uuid, rooms: &[Uuid]) -> Result<Vec<Uuid>, RoomError> {
+        let ask = rooms.iter().map(|room| async move {
+            let known: bool = self.redis.client().sismember(keys::people(*room), user.to_string()).await?;
+            Ok::<_, RoomError>(known.then_some(*room))
+        });
+        Ok(futures_util::future::try_join_all(ask).await?.into_iter().flatten().collect())
+    }
+
+    /// Returns whether nothing had changed in between, so that the person is gone.
+    async fn anonymise_room(&self, room: Uuid, user: Uuid) -> Result<bool, RoomError> {
+        let notice: Option<String> = self.redis.client().hget(keys::meta(room), "notice").await?;
+        let notice = notice.unwrap_or_default();
+        let renamed = if notice.is_empty() { None } else { anonymise_notice(&notice, user)? };
+        let mut args = vec![user.to_string()];
+        args.extend(renamed.map_or_else(|| [String::new(), String::new()], |renamed| [notice, renamed]));
+        let page = self.read_list(room, Range::Latest, WHOLE_LIST, None).await?;
+        for entry in page.map(|page| page.entries).unwrap_or_default() {
+            if let Some(renamed) = anonymise_raw(&entry.json, user)? {
+                args.extend([entry.seq.to_string(), entry.json.to_string(), renamed]);
+            }
+        }
+        let keys = vec![keys::log(room), keys::meta(room), keys::people(room)];
+        let args = args.into_iter().map(Value::from).collect();
+        let all = self.redis.eval(&self.redis.scripts.rewrite, keys, args).await?;
+        Ok(all.as_bool().unwrap_or(false))
+    }
+}
+
+fn parse_epoch(text: &str) -> Result<Uuid, RoomError> {
+    text.parse().map_err(|_| RoomError::corrupt("an epoch that is no id"))
+}

@@ -1,0 +1,169 @@
+//! Who is in a room, up to where they have read, and how many connections a user has, in all processes together.
+//!
+//! Each process refreshes what it said for its own connections; what a crashed process said expires.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use dashmap::DashMap;
+use fred::{interfaces::SortedSetsInterface, types::Value};
+use futures_util::{StreamExt, stream};
+use tokio::{sync::RwLock, time::MissedTickBehavior};
+use uuid::Uuid;
+
+use super::{Inner, keys};
+use crate::{
+    rooms::{CONNECTION_TTL, Entered, PRESENCE_TTL, Presence, RoomError, decode, encode, seats::Seats},
+    wire::Person,
+};
+
+/// Refreshes of presence; together with [`PRESENCE_TTL`] it bounds how long a crashed process's people are seen.
+const REFRESH_PRESENCE: Duration = Duration::from_secs(4);
+/// Refreshes of the count of connections.
+const REFRESH_CONNECTIONS: Duration = Duration::from_secs(20);
+/// Seats refreshed by one command, at most.
+const SEATS: usize = 500;
+/// Refreshing commands under way at a time.
+const AT_ONCE: usize = 32;
+
+/// What this process has said about its own connections.
+#[derive(Default)]
+pub(super) struct Registry {
+    seats: Seats,
+    /// The user of each connection.
+    connections: DashMap<Uuid, Uuid>,
+    /// A refresh must not bring back whoever leaves meanwhile.
+    refreshing: RwLock<()>,
+}
+
+impl Inner {
+    pub(super) async fn enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
+        // Known first: from now on a refresh would restore it.
+        self.registry.seats.enter(room, person, connection);
+        let entered = self.tell_enter(room, person, connection).await;
+        if entered.is_err() {
+            self.registry.seats.exit(room, person.id, connection);
+        }
+        entered
+    }
+
+    async fn tell_enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
+        let args = vec![person.id.to_string(), connection.to_string(), encode(person)?];
+        let (online, read_seq) = self.presence_script(room, "enter", args).await?;
+        Ok(Entered { online, read_seq })
+    }
+
+    pub(super) async fn exit(&self, room: Uuid, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
+        let _turn = self.registry.refreshing.read().await;
+        self.registry.seats.exit(room, user, connection);
+        let (_, _): (u64, u64) =
+            self.presence_script(room, "exit", vec![user.to_string(), connection.to_string()]).await?;
+        Ok(())
+    }
+
+    pub(super) async fn presence(&self, room: Uuid, limit: usize) -> Result<Presence, RoomError> {
+        let (online, people): (u64, Vec<String>) = self.presence_script(room, "look", vec![limit.to_string()]).await?;
+        Ok(Presence { online, people: people.iter().map(|json| decode(json)).collect::<Result<_, _>>()? })
+    }
+
+    async fn presence_script<T: fred::types::FromValue>(
+        &self,
+        room: Uuid,
+        what: &str,
+        rest: Vec<String>,
+    ) -> Result<(u64, T), RoomError> {
+        let ttl = PRESENCE_TTL.as_millis().to_string();
+        let mut args: Vec<Value> = vec![what.into(), ttl.into(), keys::channel(room).into(), room.to_string().into()];
+        args.extend(rest.into_iter().map(Value::from));
+        let keys = vec![keys::seats(room), keys::present(room), keys::reads(room)];
+        let reply = self.redis.eval(&self.redis.scripts.presence, keys, args).await?;
+        reply.convert().map_err(|_| RoomError::corrupt("presence that is none"))
+    }
+
+    /// Says again and again who is in which room.
+    pub(super) async fn refresh_presence(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(REFRESH_PRESENCE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let rooms = stream::iter(self.registry.seats.rooms());
+            let refresh = async |room: Uuid| {
+                if let Err(error) = self.refresh_room(room).await {
+                    tracing::debug!(%error, %room, "presence was not refreshed");
+                }
+            };
+            rooms.for_each_concurrent(AT_ONCE, refresh).await;
+        }
+    }
+
+    async fn refresh_room(&self, room: Uuid) -> Result<(), RoomError> {
+        let _turn = self.registry.refreshing.write().await;
+        let people: HashMap<String, (Person, Uuid)> = self
+            .registry
+            .seats
+            .connections(room)
+            .into_iter()
+            .map(|(person, connection)| (format!("{}:{connection}", person.id), (person, connection)))
+            .collect();
+        let seats: Vec<String> = people.keys().cloned().collect();
+        for chunk in seats.chunks(SEATS) {
+            let (_, expired): (u64, Vec<String>) = self.presence_script(room, "refresh", chunk.to_vec()).await?;
+            for (person, connection) in expired.iter().filter_map(|seat| people.get(seat)) {
+                self.tell_enter(room, person, *connection).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn mark_read(&self, room: Uuid, person: &Person, seq: u64) -> Result<u64, RoomError> {
+        let args = [person.id.to_string(), seq.to_string(), keys::channel(room), room.to_string(), encode(person)?];
+        let args = args.into_iter().map(Value::from).collect();
+        let reply = self.redis.eval(&self.redis.scripts.mark, vec![keys::reads(room), keys::meta(room)], args).await?;
+        reply.convert().map_err(|_| RoomError::corrupt("a mark that is none"))
+    }
+
+    pub(super) async fn admit(&self, user: Uuid, connection: Uuid, limit: u32) -> Result<bool, RoomError> {
+        let admitted = self.count(user, connection, limit.into()).await?;
+        if admitted {
+            self.registry.connections.insert(connection, user);
+        }
+        Ok(admitted)
+    }
+
+    async fn count(&self, user: Uuid, connection: Uuid, limit: i64) -> Result<bool, RoomError> {
+        let args = [connection.to_string(), limit.to_string(), CONNECTION_TTL.as_millis().to_string()];
+        let args = args.into_iter().map(Value::from).collect();
+        let reply = self.redis.eval(&self.redis.scripts.admit, vec![keys::connections(user)], args).await?;
+        Ok(reply.as_bool().unwrap_or(false))
+    }
+
+    pub(super) async fn dismiss(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
+        self.registry.connections.remove(&connection);
+        Ok(self.redis.client().zrem::<(), _, _>(keys::connections(user), connection.to_string()).await?)
+    }
+
+    /// Says again and again that the connections of this process are there.
+    pub(super) async fn refresh_connections(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(REFRESH_CONNECTIONS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let connections: Vec<_> =
+                self.registry.connections.iter().map(|entry| (*entry.key(), *entry.value())).collect();
+            let refresh = async |(connection, user)| {
+                if let Err(error) = self.refresh_connection(user, connection).await {
+                    tracing::debug!(%error, "a connection was not counted again");
+                }
+            };
+            stream::iter(connections).for_each_concurrent(AT_ONCE, refresh).await;
+        }
+    }
+
+    async fn refresh_connection(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
+        self.count(user, connection, -1).await?;
+        if self.registry.connections.contains_key(&connection) {
+            return Ok(());
+        }
+        // It was dismissed meanwhile.
+        self.dismiss(user, connection).await
+    }
+}
