@@ -211,14 +211,14 @@ impl Member {
     }
 
     async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
-        self.writable_seat(room)?;
+        let role = self.writable_seat(room)?.role();
         if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
             return Err(Refusal::new(id, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
         }
         let text = clean(text, self.gateway.config.message_chars)?;
         let user = self.person.clone();
         let body = Body::Message { user, nonce: nonce.clone(), text: Some(text), edited_at: None, deleted_at: None };
-        let ack = self.append(id, room, Some(nonce), body).await?;
+        let ack = self.append(id, room, role, Some(nonce), body).await?;
         self.gateway.metrics.sends.inc();
         Ok(ack)
     }
@@ -228,11 +228,18 @@ impl Member {
             return Err(Refusal::new(id, ErrorCode::NotTheHost, "only the host sets the notice"));
         }
         let text = text.map(|text| clean(text, NOTICE_CHARS)).transpose()?;
-        self.append(id, room, None, Body::Notice { user: self.person.clone(), text }).await
+        self.append(id, room, Role::Host, None, Body::Notice { user: self.person.clone(), text }).await
     }
 
-    async fn append(&self, id: u64, room: Uuid, nonce: Option<String>, body: Body) -> Result<Vec<Utf8Bytes>, Refusal> {
-        let draft = Draft { author: self.person.id, nonce, at: self.gateway.clock.now(), body };
+    async fn append(
+        &self,
+        id: u64,
+        room: Uuid,
+        role: Role,
+        nonce: Option<String>,
+        body: Body,
+    ) -> Result<Vec<Utf8Bytes>, Refusal> {
+        let draft = Draft { author: self.person.id, role, nonce, at: self.gateway.clock.now(), body };
         let appended = self.gateway.rooms.append(room, draft).await?;
         let ack = Frame::Ack {
             id,

@@ -103,6 +103,7 @@ impl Room {
                 signal = subscription.next() => match signal {
                     Some(Signal::Entry { epoch, entry }) => self.on_entry(epoch, entry).await,
                     Some(Signal::Check) => self.heal().await,
+                    Some(Signal::Ephemeral { .. }) => {}
                     None => return,
                 },
                 () = self.check.notified() => self.heal().await,

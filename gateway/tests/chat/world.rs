@@ -146,7 +146,13 @@ impl World {
     /// What the outbox does when the members change.
     pub(crate) async fn tell(&self, room: Uuid, someone: &Someone, change: Change) -> Appended {
         let body = Body::Member { user: someone.person.clone(), change };
-        let draft = Draft { author: common::rooms::SYSTEM, nonce: None, at: Timestamp(0), body };
+        let draft = Draft {
+            author: common::rooms::SYSTEM,
+            role: common::wire::Role::Host,
+            nonce: None,
+            at: Timestamp(0),
+            body,
+        };
         self.first().rooms.append(room, draft).await.expect("appended")
     }
 }
@@ -226,7 +232,13 @@ pub(crate) fn message(someone: &Someone, nonce: &str, text: &str) -> Draft {
         edited_at: None,
         deleted_at: None,
     };
-    Draft { author: someone.person.id, nonce: Some(nonce.to_owned()), at: Timestamp(0), body }
+    Draft {
+        author: someone.person.id,
+        role: common::wire::Role::Member,
+        nonce: Some(nonce.to_owned()),
+        at: Timestamp(0),
+        body,
+    }
 }
 
 /// An `Arc` of a world's room log, as another process would hold it.
