@@ -15,6 +15,7 @@
 pub mod auth;
 pub mod caller;
 pub mod context;
+pub mod demo;
 pub mod input;
 pub mod me;
 pub mod meetups;

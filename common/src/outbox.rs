@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    db::{Db, DbError, Executor, sql},
+    db::{Db, DbError, Tx, insert_rows, sql},
     ids::Surroundings,
     rooms::{Draft, RoomError, RoomStore, SYSTEM},
     time::Timestamp,
@@ -29,18 +29,13 @@ const SWEEP: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn put(executor: impl Executor, around: &Surroundings, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
-    if bodies.is_empty() {
-        return Ok(());
-    }
-    let rows = vec!["(?, ?, ?, ?)"; bodies.len()].join(", ");
-    let mut insert = sql(format!("INSERT INTO room_outbox (id, room_id, body, created_at) VALUES {rows}"));
-    for body in bodies {
+pub async fn put(tx: &mut Tx, around: &Surroundings, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
+    let row = |body: &Body| {
         let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
-        insert = insert.bind(around.ids.next_id()).bind(room).bind(json).bind(around.clock.now());
-    }
-    insert.run(executor).await?;
-    Ok(())
+        Ok(vec![around.ids.next_id().into(), room.into(), json.into(), around.clock.now().into()])
+    };
+    let rows = bodies.iter().map(row).collect::<Result<_, DbError>>()?;
+    insert_rows(tx, "room_outbox", &["id", "room_id", "body", "created_at"], rows).await
 }
 
 #[derive(sqlx::FromRow)]

@@ -171,7 +171,7 @@ pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i
         Body::Member { user, change: Change::Joined }
     };
     let bodies: Vec<Body> = next.into_iter().map(joined).collect();
-    outbox::put(&mut *tx, around, meetup, &bodies).await
+    outbox::put(tx, around, meetup, &bodies).await
 }
 
 async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
@@ -187,7 +187,7 @@ async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i6
 pub async fn tell(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
     let nickname: Option<String> = sql("SELECT nickname FROM users WHERE id = ?").bind(user).scalar(&mut *tx).await?;
     let user = Person { id: user, nickname: nickname.unwrap_or_default() };
-    outbox::put(&mut *tx, around, meetup, &[Body::Member { user, change }]).await
+    outbox::put(tx, around, meetup, &[Body::Member { user, change }]).await
 }
 
 /// A member with their nickname.

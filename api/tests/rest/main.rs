@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod auth;
+mod demo;
 mod meetups;
 mod room;
 mod service;

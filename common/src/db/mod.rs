@@ -22,7 +22,7 @@ use sqlx::{
 
 pub use self::{
     migrate::{MigrateError, SchemaState},
-    query::{Executor, Query, Row, Value, sql},
+    query::{Executor, Query, Row, Value, insert_rows, sql},
 };
 use crate::config::SecretUrl;
 

@@ -147,6 +147,27 @@ impl Query {
     }
 }
 
+/// Rows of one `INSERT`, at most: with 30 columns still below SQLite's limit of 32,766 placeholders.
+const ROWS_PER_INSERT: usize = 500;
+
+/// Inserts rows into `table`, many with each statement. Every row has a value for each of the `columns`.
+///
+/// # Errors
+/// See [`DbError`]; rows of earlier statements are in the transaction.
+pub async fn insert_rows(tx: &mut Tx, table: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<(), DbError> {
+    let marks = format!("({})", vec!["?"; columns.len()].join(", "));
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let some: Vec<Vec<Value>> = rows.by_ref().take(ROWS_PER_INSERT).collect();
+        let values = vec![marks.as_str(); some.len()].join(", ");
+        sql(format!("INSERT INTO {table} ({}) VALUES {values}", columns.join(", ")))
+            .bind_all(some.into_iter().flatten())
+            .run(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
 /// What a row can become, on both databases; `#[derive(sqlx::FromRow)]` gives it.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, MySqlRow> + Send + Unpin {}

@@ -1,0 +1,281 @@
+//! Believable data for trying the service and for load tests: people, meetups around Seoul, talkative rooms.
+//!
+//! `words.rs` holds what they are called and what they say.
+
+mod words;
+
+use std::io;
+
+use common::{
+    bootstrap::Backends,
+    config::Profile,
+    db::{DbError, Tx, Value, insert_rows},
+    membership::MemberState,
+    outbox::{self, RelayError},
+    rooms::{Draft, RoomError},
+    text::fold,
+    time::Timestamp,
+    transaction,
+    wire::{Body, Change, Person},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::{auth::passwords::Passwords, problem::Failure};
+
+/// The password of every demo account.
+pub const PASSWORD: &str = "mingizuk-demo-1";
+/// How long the access tokens of the list are valid.
+pub const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Messages in each room.
+const MESSAGES: usize = 20;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How much data to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Accounts.
+    pub users: usize,
+    /// Meetups, each with a room.
+    pub meetups: usize,
+    /// Members of each meetup, its host among them.
+    pub members: usize,
+    /// The same seed on an empty database makes the same people say the same things.
+    pub seed: u64,
+}
+
+/// Why there is no demo data.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The profile is production.
+    #[error("demo data is refused in the production profile (MINGIZUK_ENV)")]
+    Production,
+    /// The numbers do not fit each other.
+    #[error("--members must be between 1 and --users, and --users at most 1,000,000")]
+    Plan,
+    /// The database.
+    #[error("the demo data could not be stored: {0}")]
+    Db(#[from] DbError),
+    /// The room log.
+    #[error("the demo rooms could not be filled: {0}")]
+    Rooms(#[from] RoomError),
+    /// The room log, by way of the outbox.
+    #[error("the demo rooms could not be filled: {0}")]
+    Relay(#[from] RelayError),
+    /// Hashing or signing.
+    #[error("the demo accounts could not be made: {0}")]
+    Accounts(#[from] Failure),
+    /// The file of the tokens.
+    #[error("the tokens could not be written: {0}")]
+    File(#[from] io::Error),
+}
+
+/// A demo account.
+#[derive(Clone, Debug)]
+struct Account {
+    person: Person,
+    session: Uuid,
+}
+
+/// A demo meetup with the places of its members in the list of accounts, the host first.
+struct Meetup {
+    id: Uuid,
+    members: Vec<usize>,
+}
+
+/// Adds demo data and writes a line `user_id,nickname,access_token,room_id` for each membership to `tokens`.
+///
+/// # Errors
+/// See [`DemoError`]. What was committed before stays.
+pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write + Send)) -> Result<(), DemoError> {
+    if backends.config.profile == Profile::Production {
+        return Err(DemoError::Production);
+    }
+    if plan.members == 0 || plan.members > plan.users || plan.users > 1_000_000 {
+        return Err(DemoError::Plan);
+    }
+    let mut rng = StdRng::seed_from_u64(plan.seed);
+    let accounts = make_accounts(backends, plan.users, &mut rng).await?;
+    let meetups = make_meetups(backends, plan, &accounts, &mut rng).await?;
+    backends.relay.drain().await?;
+    for meetup in &meetups {
+        talk(backends, meetup, &accounts, &mut rng).await?;
+    }
+    write_tokens(backends, &accounts, &meetups, tokens)
+}
+
+async fn make_accounts(backends: &Backends, users: usize, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
+    let (ids, now) = (&backends.around.ids, backends.around.clock.now());
+    let hash = Passwords::new(backends.config.bcrypt_cost).hash(PASSWORD.to_owned()).await?;
+    // Keeps the names of one run apart from those of another.
+    let run = format!("{:03x}", ids.next_id().as_u128() & 0xfff);
+    let accounts: Vec<Account> = (0..users)
+        .map(|number| {
+            let person = Person { id: ids.next_id(), nickname: words::nickname(rng, &run, number) };
+            Account { person, session: ids.next_id() }
+        })
+        .collect();
+    let rows = |row: &dyn Fn(usize, &Account) -> Vec<Value>| -> Vec<Vec<Value>> {
+        accounts.iter().enumerate().map(|(number, account)| row(number, account)).collect()
+    };
+    let user = |number: usize, account: &Account| -> Vec<Value> {
+        let (email, name) = (format!("demo-{run}-{number}@example.com"), &account.person.nickname);
+        let zone = crate::auth::rules::DEFAULT_TIME_ZONE;
+        vec![
+            account.person.id.into(),
+            email.as_str().into(),
+            fold(&email).into(),
+            hash.as_str().into(),
+            name.into(),
+            fold(name).into(),
+            zone.into(),
+            "monday".into(),
+            now.into(),
+        ]
+    };
+    let session = |_, account: &Account| -> Vec<Value> {
+        vec![account.session.into(), account.person.id.into(), "demo".into(), now.into(), now.into()]
+    };
+    let columns = [
+        "id",
+        "email",
+        "email_key",
+        "password_hash",
+        "nickname",
+        "nickname_key",
+        "time_zone",
+        "week_start",
+        "created_at",
+    ];
+    transaction!(backends.db, |tx| async {
+        insert_rows(tx, "users", &columns, rows(&user)).await?;
+        let columns = ["id", "user_id", "device", "created_at", "last_used_at"];
+        insert_rows(tx, "sessions", &columns, rows(&session)).await
+    })?;
+    Ok(accounts)
+}
+
+async fn make_meetups(
+    backends: &Backends,
+    plan: Plan,
+    accounts: &[Account],
+    rng: &mut StdRng,
+) -> Result<Vec<Meetup>, DemoError> {
+    let mut meetups = Vec::with_capacity(plan.meetups);
+    for number in 0..plan.meetups {
+        let id = backends.around.ids.next_id();
+        let members = (0..plan.members).map(|place| (number * plan.members + place) % plan.users).collect();
+        let meetup = Meetup { id, members };
+        let row = meetup_row(backends.around.clock.now(), &meetup, accounts, rng);
+        transaction!(backends.db, |tx| insert_meetup(tx, backends, &meetup, accounts, row.clone()))?;
+        meetups.push(meetup);
+    }
+    Ok(meetups)
+}
+
+const MEETUP_COLUMNS: [&str; 19] = [
+    "id",
+    "host_id",
+    "title",
+    "description",
+    "place_name",
+    "road_address",
+    "lot_address",
+    "latitude",
+    "longitude",
+    "sido",
+    "sigungu",
+    "region_code",
+    "starts_at",
+    "ends_at",
+    "member_count",
+    "waiting_count",
+    "like_count",
+    "comment_count",
+    "created_at",
+];
+
+fn meetup_row(now: Timestamp, meetup: &Meetup, accounts: &[Account], rng: &mut StdRng) -> Vec<Value> {
+    let place = words::place(rng);
+    let (title, description) = words::meetup(rng);
+    let starts_at = now + HOUR * rng.random_range(1..24 * 14);
+    let ends_at = starts_at + HOUR * rng.random_range(1..4);
+    let host = &accounts[meetup.members[0]].person;
+    // Not everyone meets at the very same spot.
+    let (latitude, longitude) =
+        (place.latitude + rng.random_range(-0.004..0.004), place.longitude + rng.random_range(-0.004..0.004));
+    vec![
+        meetup.id.into(),
+        host.id.into(),
+        title.into(),
+        description.into(),
+        place.name.into(),
+        place.road_address.into(),
+        "".into(),
+        latitude.into(),
+        longitude.into(),
+        "서울특별시".into(),
+        place.sigungu.into(),
+        place.region_code.into(),
+        starts_at.into(),
+        ends_at.into(),
+        meetup.members.len().into(),
+        0_i64.into(),
+        0_i64.into(),
+        0_i64.into(),
+        now.into(),
+    ]
+}
+
+async fn insert_meetup(
+    tx: &mut Tx,
+    backends: &Backends,
+    meetup: &Meetup,
+    accounts: &[Account],
+    mut row: Vec<Value>,
+) -> Result<(), DbError> {
+    let now = backends.around.clock.now();
+    row.push(now.into());
+    let columns = [&MEETUP_COLUMNS[..], &["updated_at"]].concat();
+    insert_rows(tx, "meetups", &columns, vec![row]).await?;
+    let people = || meetup.members.iter().map(|place| &accounts[*place].person);
+    let members = people()
+        .map(|person| vec![meetup.id.into(), person.id.into(), MemberState::Member.as_str().into(), now.into()])
+        .collect();
+    insert_rows(tx, "meetup_members", &["meetup_id", "user_id", "state", "since"], members).await?;
+    let joined: Vec<Body> =
+        people().skip(1).map(|person| Body::Member { user: person.clone(), change: Change::Joined }).collect();
+    outbox::put(tx, &backends.around, meetup.id, &joined).await
+}
+
+async fn talk(backends: &Backends, meetup: &Meetup, accounts: &[Account], rng: &mut StdRng) -> Result<(), DemoError> {
+    for _ in 0..MESSAGES {
+        let Some(place) = meetup.members.choose(rng) else { return Ok(()) };
+        let user = accounts[*place].person.clone();
+        let nonce = backends.around.ids.next_id().to_string();
+        let text = Some(words::line(rng).to_owned());
+        let author = user.id;
+        let body = Body::Message { user, nonce: nonce.clone(), text, edited_at: None, deleted_at: None };
+        let draft = Draft { author, nonce: Some(nonce), at: backends.around.clock.now(), body };
+        backends.rooms.append(meetup.id, draft).await?;
+    }
+    Ok(())
+}
+
+fn write_tokens(
+    backends: &Backends,
+    accounts: &[Account],
+    meetups: &[Meetup],
+    tokens: &mut (dyn io::Write + Send),
+) -> Result<(), DemoError> {
+    writeln!(tokens, "user_id,nickname,access_token,room_id")?;
+    for meetup in meetups {
+        for place in &meetup.members {
+            let Account { person, session } = &accounts[*place];
+            let token = backends.tokens.issue(person.id, *session, TOKEN_TTL).map_err(Failure::from)?;
+            writeln!(tokens, "{},{},{token},{}", person.id, person.nickname, meetup.id)?;
+        }
+    }
+    Ok(tokens.flush()?)
+}

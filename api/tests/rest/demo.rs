@@ -1,0 +1,50 @@
+//! Demo data: as much as was asked for, usable at once, on both databases.
+
+use std::time::Instant;
+
+use api::demo::{self, Plan};
+use common::testing::Database;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::service::{Service, User};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_people_can_log_in_and_read_their_rooms() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let mut csv = Vec::new();
+        let plan = Plan { users: 30, meetups: 3, members: 20, seed: 1 };
+        demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
+        demo::fill(&service.backends, plan, &mut Vec::new()).await.expect("filled again");
+        let csv = String::from_utf8(csv).expect("UTF-8");
+        let mut lines = csv.lines();
+        assert_eq!(lines.next(), Some("user_id,nickname,access_token,room_id"));
+        let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows.len(), 60);
+        for row in rows.iter().step_by(17) {
+            let user = User { id: row[0].to_owned(), token: row[2].to_owned(), refresh_token: String::new() };
+            let me = service.get("/me", &user).await.expect(200);
+            assert_eq!(me["nickname"], row[1]);
+            let page = service.get(&format!("/meetups/{}/messages?limit=50", row[3]), &user).await.expect(200);
+            assert_eq!(page["head"], 19 + 20, "{page:#}");
+            let log_in = json!({"email": me["email"], "password": demo::PASSWORD});
+            service.call(Method::POST, "/auth/login", None, Some(log_in)).await.expect(200);
+        }
+        let wrong = Plan { members: 31, ..plan };
+        assert!(demo::fill(&service.backends, wrong, &mut Vec::new()).await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_people_are_there_within_half_a_minute() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let begin = Instant::now();
+        let plan = Plan { users: 1_000, meetups: 20, members: 50, seed: 1 };
+        demo::fill(&service.backends, plan, &mut Vec::new()).await.expect("filled");
+        assert!(begin.elapsed().as_secs() < 30, "{:?} on {database:?}", begin.elapsed());
+        let page = service.call(Method::GET, "/meetups?limit=50", None, None).await.expect(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(20));
+    }
+}
