@@ -4,13 +4,21 @@ mod limits;
 mod serve;
 mod signals;
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use api::demo::{self, DemoError, Plan};
 
 use clap::{Parser, Subcommand};
 use common::{
-    bootstrap::StartError,
+    bootstrap::{Backends, Shape, StartError},
     config::{Config, ConfigError},
     db::Db,
+    ids::Surroundings,
 };
 
 /// Backend of Mingizuk: exercise, habits, a monster that grows, and meetups with a realtime room.
@@ -32,6 +40,24 @@ enum Command {
     Gateway,
     /// Bring the database's schema up to date.
     Migrate,
+    /// Fill the database with people, meetups and talk for trying it out and for load tests; refused in production.
+    DemoData {
+        /// Accounts to make.
+        #[arg(long, default_value_t = 1_000)]
+        users: usize,
+        /// Meetups to open.
+        #[arg(long, default_value_t = 20)]
+        meetups: usize,
+        /// Members of each meetup.
+        #[arg(long, default_value_t = 50)]
+        members: usize,
+        /// Where to write `user_id,nickname,access_token,room_id`, a line for each membership.
+        #[arg(long)]
+        tokens: std::path::PathBuf,
+        /// The same seed makes the same people say the same things.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Print the effective configuration, secrets redacted.
@@ -45,6 +71,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Serve(#[from] serve::ServeError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
 }
@@ -78,6 +106,10 @@ fn run(command: Option<Command>) -> Result<(), Failure> {
         Some(Command::Api) => runtime.block_on(serve::serve(config, serve::Services::Api))?,
         Some(Command::Gateway) => runtime.block_on(serve::serve(config, serve::Services::Gateway))?,
         Some(Command::Migrate) => runtime.block_on(migrate(&config))?,
+        Some(Command::DemoData { users, meetups, members, tokens, seed }) => {
+            let plan = Plan { users, meetups, members, seed };
+            runtime.block_on(demo_data(config, plan, &tokens))?;
+        }
         Some(Command::Config) => {
             let lines: Vec<String> = config.print().iter().map(|(name, value)| format!("{name}={value}")).collect();
             print(&lines.join("\n"));
@@ -92,6 +124,16 @@ async fn migrate(config: &Config) -> Result<(), StartError> {
     db.migrate().await?;
     db.close().await;
     print("the schema is up to date");
+    Ok(())
+}
+
+async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), Failure> {
+    let backends = Backends::connect(config, Shape::AllInOne, Surroundings::default()).await?;
+    let mut file = BufWriter::new(File::create(tokens).map_err(DemoError::File)?);
+    let outcome = demo::fill(&backends, plan, &mut file).await;
+    backends.close().await;
+    outcome?;
+    print(&format!("the tokens are in {}, valid for 24 hours; every password is {}", tokens.display(), demo::PASSWORD));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use common::{
     text::fold,
     time::Timestamp,
     transaction,
-    wire::{Body, Change, Person},
+    wire::{Body, Change, Person, Role},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use std::time::Duration;
@@ -257,7 +257,7 @@ async fn talk(backends: &Backends, meetup: &Meetup, accounts: &[Account], rng: &
         let text = Some(words::line(rng).to_owned());
         let author = user.id;
         let body = Body::Message { user, nonce: nonce.clone(), text, edited_at: None, deleted_at: None };
-        let draft = Draft { author, nonce: Some(nonce), at: backends.around.clock.now(), body };
+        let draft = Draft { author, role: Role::Member, nonce: Some(nonce), at: backends.around.clock.now(), body };
         backends.rooms.append(meetup.id, draft).await?;
     }
     Ok(())
