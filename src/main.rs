@@ -61,7 +61,11 @@ enum Command {
     /// Print the OpenAPI document.
     Openapi,
     /// Print the effective configuration, secrets redacted.
-    Config,
+    Config {
+        /// Print the reference of all settings instead, as in docs/settings.md.
+        #[arg(long)]
+        reference: bool,
+    },
 }
 
 /// Why a command failed: one sentence.
@@ -95,11 +99,15 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Option<Command>) -> Result<(), Failure> {
-    if let Some(Command::Openapi) = command {
-        print(&api::openapi_document());
-        return Ok(());
+    match command {
+        Some(Command::Openapi) => print(&api::openapi_document()),
+        Some(Command::Config { reference: true }) => print(&settings_reference()),
+        command => with_config(command, Config::load(Path::new("."), std::env::vars())?)?,
     }
-    let config = Config::load(Path::new("."), std::env::vars())?;
+    Ok(())
+}
+
+fn with_config(command: Option<Command>, config: Config) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     match command {
         None => runtime.block_on(serve::serve(config, serve::Services::Both))?,
@@ -110,13 +118,24 @@ fn run(command: Option<Command>) -> Result<(), Failure> {
             let plan = Plan { users, meetups, members, seed };
             runtime.block_on(demo_data(config, plan, &tokens))?;
         }
-        Some(Command::Config) => {
+        Some(Command::Config { .. } | Command::Openapi) => {
             let lines: Vec<String> = config.print().iter().map(|(name, value)| format!("{name}={value}")).collect();
             print(&lines.join("\n"));
         }
-        Some(Command::Openapi) => {}
     }
     Ok(())
+}
+
+/// The table of `docs/settings.md`.
+fn settings_reference() -> String {
+    let head = "# Settings\n\nWritten by `mingizuk config --reference`. How profiles, files and variables work together is in \
+                [operations.md](operations.md#settings).\n\n| variable | default | meaning |\n| --- | --- | --- |";
+    let row = |[variable, default, meaning]: &[String; 3]| {
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        format!("| `{variable}` | {default} | {} |", meaning.replace('|', "\\|"))
+    };
+    let rows: Vec<String> = Config::describe().iter().map(row).collect();
+    format!("{head}\n{}", rows.join("\n"))
 }
 
 async fn migrate(config: &Config) -> Result<(), StartError> {

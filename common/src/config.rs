@@ -316,6 +316,11 @@ macro_rules! settings {
                 Ok(())
             }
 
+            /// Every setting: its variable, its built-in default, and what it means.
+            pub fn describe() -> Vec<[String; 3]> {
+                vec![$([variable(stringify!($name)), $default.to_owned(), concat!($($doc),+).trim().to_owned()],)*]
+            }
+
             /// Every setting with its effective value, secrets redacted, in the order of the documentation.
             pub fn print(&self) -> Vec<(String, String)> {
                 let mut lines = vec![("MINGIZUK_ENV".to_owned(), self.profile.name().to_owned())];
