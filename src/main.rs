@@ -12,7 +12,6 @@ use std::{
 };
 
 use api::demo::{self, DemoError, Plan};
-
 use clap::{Parser, Subcommand};
 use common::{
     bootstrap::{Backends, Shape, StartError},
