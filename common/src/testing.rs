@@ -68,11 +68,43 @@ pub fn redis_url() -> SecretUrl {
 
 /// Room logs of every kind, each with its name.
 pub async fn room_stores() -> Vec<(&'static str, Arc<dyn RoomStore>)> {
+    room_stores_with_databases().await.into_iter().map(|(name, store, _)| (name, store)).collect()
+}
+
+/// Room logs of every kind, each with its name and the database it, or its archive, is in.
+pub async fn room_stores_with_databases() -> Vec<(&'static str, Arc<dyn RoomStore>, Db)> {
+    let ids = || Arc::new(RandomIds);
+    let (sqlite, mysql, archive) =
+        (Database::Sqlite.fresh().await, Database::MySql.fresh().await, Database::Sqlite.fresh().await);
     vec![
-        ("SQLite", Arc::new(SqlRooms::new(Database::Sqlite.fresh().await, Arc::new(RandomIds)))),
-        ("MariaDB", Arc::new(SqlRooms::new(Database::MySql.fresh().await, Arc::new(RandomIds)))),
-        ("Redis", Arc::new(redis_rooms().await)),
+        ("SQLite", Arc::new(SqlRooms::new(sqlite.clone(), ids())), sqlite),
+        ("MariaDB", Arc::new(SqlRooms::new(mysql.clone(), ids())), mysql),
+        ("Redis", Arc::new(redis_rooms_at(redis_url(), archive.clone()).await), archive),
     ]
+}
+
+/// A new meetup of a new host, over in a thousand years.
+pub async fn meetup(db: &Db) -> Uuid {
+    let (host, meetup) = (Uuid::now_v7(), Uuid::now_v7());
+    sql("INSERT INTO users (id, nickname, nickname_key, time_zone, week_start, created_at) VALUES (?, ?, ?, ?, ?, 0)")
+        .bind(host)
+        .bind(host.simple().to_string())
+        .bind(host.simple().to_string())
+        .bind("Asia/Seoul")
+        .bind("monday")
+        .run(db)
+        .await
+        .expect("a host");
+    sql("INSERT INTO meetups (id, host_id, title, description, place_name, road_address, lot_address, latitude, longitude, \
+         sido, sigungu, region_code, starts_at, ends_at, member_count, waiting_count, like_count, comment_count, created_at, \
+         updated_at) VALUES (?, ?, '', '', '', '', '', 0, 0, '', '', '', 0, ?, 1, 0, 0, 0, 0, 0)")
+        .bind(meetup)
+        .bind(host)
+        .bind(33_000_000_000_000_i64)
+        .run(db)
+        .await
+        .expect("a meetup");
+    meetup
 }
 
 /// A room log on the test's Redis with an archive of its own.

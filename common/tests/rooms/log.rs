@@ -1,0 +1,270 @@
+//! Append and read: invariants 1 and 3, ranges, notices, nonces.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use common::{
+    rooms::{NONCE_WINDOW, Range, Refusal, RoomError, RoomStore, SYSTEM},
+    testing,
+    wire::{Body, Change, Position},
+};
+use uuid::Uuid;
+
+use super::{NOW, fill, member, message, notice, person, place, seqs, texts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledged_entry_is_stored_once_at_its_number() {
+    for (name, store) in testing::room_stores().await {
+        let (room, author) = (Uuid::now_v7(), Uuid::now_v7());
+        for n in 1..=3_u64 {
+            let appended = store.append(room, message(author, &n.to_string(), "안녕")).await.expect(name);
+            assert_eq!((place(appended), appended.at), ((n, false), NOW), "{name}");
+        }
+        let again = store.append(room, message(author, "2", "안녕")).await.expect(name);
+        assert_eq!(place(again), (2, true), "{name}");
+        let page = store.read(room, Range::Latest, 10).await.expect(name);
+        assert_eq!(seqs(&page.entries), [1, 2, 3], "{name}");
+        assert_eq!(page.head, store.head(room).await.expect(name), "{name}");
+        for entry in page.entries {
+            let parsed = entry.parse().expect(name);
+            assert_eq!((parsed.seq, parsed.room, parsed.at), (entry.seq, room, NOW), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_at_once_get_numbers_without_gap_and_each_its_own_entry() {
+    for (name, store) in testing::room_stores().await {
+        let room = Uuid::now_v7();
+        let tasks = (0..8).map(|task| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let author = Uuid::now_v7();
+                let mut acknowledged = Vec::new();
+                for n in 0..25 {
+                    let text = format!("{task}-{n}");
+                    let appended = store.append(room, message(author, &text, &text)).await.expect(name);
+                    acknowledged.push((appended.position.seq, text));
+                }
+                acknowledged
+            })
+        });
+        let mut acknowledged = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            acknowledged.extend(task.await.expect(name));
+        }
+        acknowledged.sort();
+        let page = store.read(room, Range::Latest, 1000).await.expect(name);
+        assert_eq!(seqs(&page.entries), (1..=200).collect::<Vec<_>>(), "{name}");
+        let expected: Vec<String> = acknowledged.into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts(&page), expected, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_nonce_raced_is_one_entry() {
+    for (name, store) in testing::room_stores().await {
+        race_nonces(name, &[Arc::clone(&store), store]).await;
+    }
+    let (one, other) = (Arc::new(testing::redis_rooms().await), Arc::new(testing::redis_rooms().await));
+    race_nonces("two gateways", &[one as Arc<dyn RoomStore>, other]).await;
+}
+
+async fn race_nonces(name: &'static str, stores: &[Arc<dyn RoomStore>; 2]) {
+    let (room, author) = (Uuid::now_v7(), Uuid::now_v7());
+    for round in 0..20_u64 {
+        let nonce = round.to_string();
+        let (first, second) = tokio::join!(
+            stores[0].append(room, message(author, &nonce, "둘 중 하나")),
+            stores[1].append(room, message(author, &nonce, "둘 중 하나")),
+        );
+        let (first, second) = (first.expect(name), second.expect(name));
+        assert_eq!((first.position.seq, second.position.seq), (round + 1, round + 1), "{name}");
+        assert_ne!(first.duplicate, second.duplicate, "{name}");
+    }
+    assert_eq!(stores[0].head(room).await.expect(name).seq, 20, "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_is_its_authors_and_is_remembered_for_its_window() {
+    for (name, store) in testing::room_stores().await {
+        let (room, author) = (Uuid::now_v7(), Uuid::now_v7());
+        let at = |draft, later| common::rooms::Draft { at: NOW + later, ..draft };
+        let second = Duration::from_secs(1);
+        for (draft, expected) in [
+            (message(author, "n", "처음"), (1, false)),
+            (message(Uuid::now_v7(), "n", "남의 것"), (2, false)),
+            (at(message(author, "n", "다시"), NONCE_WINDOW - second), (1, true)),
+            (at(message(author, "n", "한참 뒤"), NONCE_WINDOW + second), (3, false)),
+            (at(message(author, "n", "또"), NONCE_WINDOW + second * 2), (3, true)),
+        ] {
+            assert_eq!(place(store.append(room, draft.clone()).await.expect(name)), expected, "{name} {draft:?}");
+        }
+        let other_room = store.append(Uuid::now_v7(), message(author, "n", "다른 방")).await.expect(name);
+        assert_eq!(place(other_room), (1, false), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_nonces_of_an_author_are_kept_however_many_there_were() {
+    for (name, store) in testing::room_stores().await {
+        let room = Uuid::now_v7();
+        let author = fill(&*store, room, 700).await;
+        for n in [445_u64, 500, 700] {
+            let again = store.append(room, message(author, &format!("fill-{n}"), "x")).await.expect(name);
+            assert_eq!(place(again), (n, true), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_outbox_relays_is_remembered_for_good() {
+    for (name, store) in testing::room_stores().await {
+        let (room, nonce) = (Uuid::now_v7(), Uuid::now_v7());
+        let draft = member(Uuid::now_v7(), Change::Joined, nonce);
+        assert_eq!(place(store.append(room, draft.clone()).await.expect(name)), (1, false), "{name}");
+        let later = common::rooms::Draft { at: NOW + NONCE_WINDOW * 1000, ..draft };
+        assert_eq!(later.author, SYSTEM);
+        assert_eq!(place(store.append(room, later).await.expect(name)), (1, true), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_have_edges() {
+    for (name, store) in testing::room_stores().await {
+        let room = Uuid::now_v7();
+        let empty = store.read(room, Range::Latest, 10).await.expect(name);
+        assert_eq!((empty.head.seq, empty.entries.len()), (0, 0), "{name}");
+        fill(&*store, room, 20).await;
+        let seq = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
+        for (range, limit, expected) in [
+            (Range::Latest, 5, seq(16, 20)),
+            (Range::Latest, 100, seq(1, 20)),
+            (Range::Latest, 0, vec![]),
+            (Range::After(0), 3, seq(1, 3)),
+            (Range::After(18), 5, seq(19, 20)),
+            (Range::After(20), 5, vec![]),
+            (Range::After(1_000_000), 5, vec![]),
+            (Range::After(u64::MAX >> 12), 5, vec![]),
+            (Range::Before(21), 2, seq(19, 20)),
+            (Range::Before(4), 10, seq(1, 3)),
+            (Range::Before(1), 10, vec![]),
+            (Range::Before(0), 10, vec![]),
+            (Range::Before(1_000_000), 2, seq(19, 20)),
+        ] {
+            let page = store.read(room, range, limit).await.expect(name);
+            assert_eq!(seqs(&page.entries), expected, "{name} {range:?} {limit}");
+            assert_eq!(page.head.seq, 20, "{name} {range:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_has_a_limit() {
+    for (name, store) in testing::room_stores().await {
+        let room = Uuid::now_v7();
+        fill(&*store, room, 1010).await;
+        let page = store.read(room, Range::After(0), usize::MAX).await.expect(name);
+        assert_eq!(page.entries.len(), common::rooms::MAX_PAGE, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_stays_and_each_room_has_its_own() {
+    for (name, store) in testing::room_stores().await {
+        let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let Position { epoch, seq } = store.head(one).await.expect(name);
+        assert_eq!(seq, 0, "{name}");
+        fill(&*store, one, 2).await;
+        assert_eq!(store.head(one).await.expect(name), Position { epoch, seq: 2 }, "{name}");
+        assert_ne!(store.head(other).await.expect(name).epoch, epoch, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_comes_back_as_it_was() {
+    let long = "가".repeat(1000);
+    let texts =
+        ["👩‍👩‍👧‍👦 가족", "\"quotes\" \\ / \u{7f} \u{2028}", "{\"seq\":1}", "한\n글\t", &long, "%s %d $1 ]]", "é", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"];
+    for (name, store) in testing::room_stores().await {
+        let (room, author) = (Uuid::now_v7(), Uuid::now_v7());
+        for (n, text) in texts.iter().enumerate() {
+            store.append(room, message(author, &format!("넌스-{n}-💪"), text)).await.expect(name);
+        }
+        let page = store.read(room, Range::Latest, 100).await.expect(name);
+        assert_eq!(super::texts(&page), texts, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_notice_is_the_latest_that_was_set() {
+    for (name, store) in testing::room_stores().await {
+        let (room, host) = (Uuid::now_v7(), Uuid::now_v7());
+        assert_eq!(store.notice(room).await.expect(name), None, "{name}");
+        store.append(room, notice(host, Some("첫 공지"))).await.expect(name);
+        store.append(room, notice(host, Some("둘째 \"공지\" 📌"))).await.expect(name);
+        store.append(room, message(host, "n", "안녕")).await.expect(name);
+        let found = store.notice(room).await.expect(name).expect(name);
+        assert_eq!((found.text.as_str(), found.user, found.at), ("둘째 \"공지\" 📌", person(host), NOW), "{name}");
+        store.append(room, notice(host, None)).await.expect(name);
+        assert_eq!(store.notice(room).await.expect(name), None, "{name}");
+        assert_eq!(store.head(room).await.expect(name).seq, 4, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_closed_for_good_is_read_and_takes_nothing() {
+    for (name, store) in testing::room_stores().await {
+        let room = Uuid::now_v7();
+        let author = fill(&*store, room, 5).await;
+        store.append(room, notice(author, Some("마지막 공지"))).await.expect(name);
+        let before = store.read(room, Range::Latest, 10).await.expect(name);
+        for _ in 0..2 {
+            store.retire(room, NOW).await.expect(name);
+            assert_eq!(store.read(room, Range::Latest, 10).await.expect(name), before, "{name}");
+            assert_eq!(store.head(room).await.expect(name), before.head, "{name}");
+            assert_eq!(store.notice(room).await.expect(name).map(|n| n.text).as_deref(), Some("마지막 공지"), "{name}");
+            let refused = store.append(room, message(author, "late", "늦었다")).await;
+            assert!(matches!(refused, Err(RoomError::Refused(Refusal::RoomClosed))), "{name} {refused:?}");
+        }
+        let silent = Uuid::now_v7();
+        store.retire(silent, NOW).await.expect(name);
+        assert_eq!(store.read(silent, Range::Latest, 10).await.expect(name).entries, [], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_person_disappears_from_every_log() {
+    for (name, store, db) in testing::room_stores_with_databases().await {
+        let (gone, stays) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut rooms = Vec::new();
+        for _ in 0..2 {
+            let room = testing::meetup(&db).await;
+            for (n, author) in [gone, stays, gone].into_iter().enumerate() {
+                store.append(room, message(author, &n.to_string(), "남는 말")).await.expect(name);
+            }
+            store.append(room, notice(gone, Some("공지"))).await.expect(name);
+            store.append(room, member(gone, Change::Left, Uuid::now_v7())).await.expect(name);
+            rooms.push(room);
+        }
+        // One of the logs is in SQL, whatever the backend.
+        store.retire(rooms[1], NOW).await.expect(name);
+        for _ in 0..2 {
+            store.anonymise(gone).await.expect(name);
+        }
+        for room in rooms {
+            let page = store.read(room, Range::Latest, 10).await.expect(name);
+            let people: HashSet<_> =
+                page.entries.iter().filter_map(|e| e.parse().expect(name).body.person().map(|p| p.id)).collect();
+            assert_eq!(people, HashSet::from([stays, Uuid::nil()]), "{name}");
+            assert_eq!(texts(&page), ["남는 말"; 3], "{name}");
+            let user = store.notice(room).await.expect(name).expect(name).user;
+            assert_eq!(user.nickname, "탈퇴한 회원", "{name}");
+            assert!(
+                !page.entries.iter().any(|e| matches!(
+                    e.parse(),
+                    Ok(common::wire::Entry { body: Body::Message { text: None, .. }, .. })
+                ))
+            );
+        }
+    }
+}

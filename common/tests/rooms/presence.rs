@@ -1,0 +1,148 @@
+//! Who is there, what is said in passing, and how many connections a user has.
+
+use std::sync::Arc;
+
+use common::{
+    rooms::{Presence, RoomStore, SessionChange, Signal, Subscription},
+    testing,
+    wire::{Ephemeral, Person},
+};
+use uuid::Uuid;
+
+use super::{fill, next, person, within};
+
+async fn next_event(live: &mut Subscription) -> Ephemeral {
+    loop {
+        if let Signal::Ephemeral { event, json } = next(live).await {
+            assert_eq!(serde_json::from_str::<Ephemeral>(&json).expect("json"), event);
+            return event;
+        }
+    }
+}
+
+/// Each backend twice over: two gateways where there can be two, the same one otherwise.
+async fn pairs() -> Vec<(&'static str, Arc<dyn RoomStore>, Arc<dyn RoomStore>)> {
+    let mut pairs: Vec<_> =
+        testing::room_stores().await.into_iter().map(|(name, store)| (name, Arc::clone(&store), store)).collect();
+    let (one, other) = (testing::redis_rooms().await, testing::redis_rooms().await);
+    pairs.push(("two gateways", Arc::new(one), Arc::new(other)));
+    pairs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_counted_once_however_many_connections_they_have() {
+    for (name, here, there) in pairs().await {
+        let room = Uuid::now_v7();
+        let (mina, jun) = (person(Uuid::now_v7()), Person { id: Uuid::now_v7(), nickname: "\"준\" 💪".into() });
+        let (phone, laptop, other) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let mut live = here.subscribe(room).await.expect(name);
+        assert_eq!(here.enter(room, &mina, phone).await.expect(name).online, 1, "{name}");
+        assert_eq!(there.enter(room, &mina, laptop).await.expect(name).online, 1, "{name}");
+        assert_eq!(there.enter(room, &mina, laptop).await.expect(name).online, 1, "{name}");
+        assert_eq!(there.enter(room, &jun, other).await.expect(name).online, 2, "{name}");
+        let mut presence = here.presence(room, 10).await.expect(name);
+        presence.people.sort_by_key(|person| person.id);
+        assert_eq!(presence, Presence { online: 2, people: vec![mina.clone(), jun.clone()] }, "{name}");
+        assert_eq!(here.presence(room, 1).await.expect(name).people.len(), 1, "{name}");
+        here.exit(room, mina.id, phone).await.expect(name);
+        assert_eq!(there.presence(room, 10).await.expect(name).online, 2, "{name}");
+        there.exit(room, mina.id, laptop).await.expect(name);
+        there.exit(room, mina.id, laptop).await.expect(name);
+        assert_eq!(
+            here.presence(room, 10).await.expect(name),
+            Presence { online: 1, people: vec![jun.clone()] },
+            "{name}"
+        );
+        for (online, joined, left) in [(1, Some(mina.clone()), None), (2, Some(jun), None), (1, None, Some(mina))] {
+            let expected = Ephemeral::Presence { room, online, joined, left };
+            assert_eq!(next_event(&mut live).await, expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_people_of_a_crashed_gateway_are_gone_in_time() {
+    let (lives, crashes) = (testing::redis_rooms().await, testing::redis_rooms().await);
+    let room = Uuid::now_v7();
+    let (stays, goes) = (person(Uuid::now_v7()), person(Uuid::now_v7()));
+    let mut live = lives.subscribe(room).await.expect("subscribe");
+    lives.enter(room, &stays, Uuid::now_v7()).await.expect("enter");
+    crashes.enter(room, &goes, Uuid::now_v7()).await.expect("enter");
+    // Without a word: no exit, nothing is refreshed any more.
+    drop(crashes);
+    let since = tokio::time::Instant::now();
+    let left = within("their leaving", async {
+        loop {
+            if let Ephemeral::Presence { online, left: Some(left), .. } = next_event(&mut live).await {
+                return (online, left);
+            }
+        }
+    });
+    assert_eq!(left.await, (1, goes));
+    assert!(since.elapsed() <= std::time::Duration::from_secs(15), "{:?}", since.elapsed());
+    assert_eq!(lives.presence(room, 10).await.expect("presence").people, [stays]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_marks_only_move_forward_and_never_beyond_the_log() {
+    for (name, here, there) in pairs().await {
+        let (room, reader) = (Uuid::now_v7(), person(Uuid::now_v7()));
+        let mut live = there.subscribe(room).await.expect(name);
+        assert_eq!(here.mark_read(room, &reader, 5).await.expect(name), 0, "{name}");
+        fill(&*here, room, 10).await;
+        for (seq, expected) in [(3, 3), (2, 3), (3, 3), (7, 7), (1000, 10), (0, 10)] {
+            assert_eq!(here.mark_read(room, &reader, seq).await.expect(name), expected, "{name}");
+        }
+        assert_eq!(there.enter(room, &reader, Uuid::now_v7()).await.expect(name).read_seq, 10, "{name}");
+        let stranger = there.enter(room, &person(Uuid::now_v7()), Uuid::now_v7()).await.expect(name);
+        assert_eq!(stranger.read_seq, 0, "{name}");
+        for seq in [3, 7, 10] {
+            let expected = Ephemeral::Read { room, user: reader.clone(), seq };
+            assert_eq!(next_event(&mut live).await, expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_passing_is_heard_and_not_stored() {
+    for (name, here, there) in pairs().await {
+        let room = Uuid::now_v7();
+        let mut live = there.subscribe(room).await.expect(name);
+        let typing = Ephemeral::Typing { room, user: person(Uuid::now_v7()) };
+        here.tell(&typing).await.expect(name);
+        assert_eq!(next_event(&mut live).await, typing, "{name}");
+        assert_eq!(here.head(room).await.expect(name).seq, 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_sessions_are_heard_in_every_process() {
+    for (name, here, there) in pairs().await {
+        let user = Uuid::now_v7();
+        let mut changes = there.session_changes();
+        here.sessions_changed(user).await.expect(name);
+        loop {
+            // Other tests end sessions on the same Redis.
+            if within(name, changes.next()).await.expect(name) == SessionChange::Of(user) {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_so_many_connections_and_no_more() {
+    for (name, here, there) in pairs().await {
+        let (user, first) = (Uuid::now_v7(), Uuid::now_v7());
+        assert!(here.admit(user, first, 3).await.expect(name), "{name}");
+        assert!(here.admit(user, first, 1).await.expect(name), "{name}: the same connection again");
+        assert!(there.admit(user, Uuid::now_v7(), 3).await.expect(name), "{name}");
+        let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
+        let (a, b) = tokio::join!(here.admit(user, one, 3), there.admit(user, two, 3));
+        assert_ne!(a.expect(name), b.expect(name), "{name}: one place for two");
+        here.dismiss(user, first).await.expect(name);
+        assert!(there.admit(user, Uuid::now_v7(), 3).await.expect(name), "{name}");
+        assert!(!here.admit(user, Uuid::now_v7(), 3).await.expect(name), "{name}");
+        assert!(here.admit(Uuid::now_v7(), Uuid::now_v7(), 3).await.expect(name), "{name}: another user");
+    }
+}
