@@ -396,6 +396,8 @@ settings! {
     heartbeat: Duration = "25000";
     /// How long a pong may take (milliseconds).
     pong_timeout: Duration = "8000";
+    /// People online above which a room's presence, typing and read events are summarised once a second.
+    big_room: u64 = "200";
     /// Entries that a join with `since` returns at most; one further behind starts with a fresh page.
     resume_entries: usize = "1000";
 }

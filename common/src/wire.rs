@@ -269,6 +269,38 @@ pub enum Command {
         /// The text.
         text: String,
     },
+    /// Gives a message of one's own a new text.
+    Edit {
+        /// Chosen by the client.
+        id: u64,
+        /// The room.
+        room: Uuid,
+        /// The number of the message.
+        seq: u64,
+        /// The new text.
+        text: String,
+    },
+    /// Deletes a message: one's own, or any for the host.
+    Delete {
+        /// Chosen by the client.
+        id: u64,
+        /// The room.
+        room: Uuid,
+        /// The number of the message.
+        seq: u64,
+    },
+    /// Says up to where the user has read. Without a reply.
+    Read {
+        /// The room.
+        room: Uuid,
+        /// The number of the latest entry read.
+        seq: u64,
+    },
+    /// Says that the user is writing. Without a reply.
+    Typing {
+        /// The room.
+        room: Uuid,
+    },
     /// Sets or, with null, clears the notice.
     Notice {
         /// Chosen by the client.
@@ -299,9 +331,11 @@ impl Command {
     /// The number by which the client knows the reply, if the command has one.
     pub const fn id(&self) -> Option<u64> {
         match self {
-            Self::Hello { .. } => None,
+            Self::Hello { .. } | Self::Read { .. } | Self::Typing { .. } => None,
             Self::Join { id, .. }
             | Self::Send { id, .. }
+            | Self::Edit { id, .. }
+            | Self::Delete { id, .. }
             | Self::Notice { id, .. }
             | Self::Refresh { id, .. }
             | Self::Leave { id, .. } => Some(*id),
@@ -349,6 +383,12 @@ pub enum Frame<E = Entry> {
         notice: Option<Notice>,
         /// What the user may do.
         role: Role,
+        /// People in the room, on every gateway, this one included.
+        online: u64,
+        /// Up to where the user has read; 0 if never.
+        read_seq: u64,
+        /// Entries after that.
+        unread: u64,
     },
     /// The command was carried out.
     Ack {
@@ -415,6 +455,10 @@ pub enum ErrorCode {
     BadText,
     /// The nonce is empty or too long.
     BadNonce,
+    /// There is no such message, or it has been deleted.
+    NoSuchMessage,
+    /// The message is someone else's.
+    NotTheAuthor,
     /// The token is not valid, has expired, or is another user's.
     BadToken,
     /// The meetup has ended or was cancelled.
@@ -437,6 +481,8 @@ impl ErrorCode {
             Self::NotJoined => "not_joined",
             Self::BadText => "bad_text",
             Self::BadNonce => "bad_nonce",
+            Self::NoSuchMessage => "no_such_message",
+            Self::NotTheAuthor => "not_the_author",
             Self::BadToken => "bad_token",
             Self::RoomReadOnly => "room_read_only",
             Self::TooManyRooms => "too_many_rooms",

@@ -9,11 +9,11 @@ use std::{
 use common::{
     db::DbError,
     membership::{self, Membership, Standing},
-    rooms::{Draft, Page, Range, RawEntry, RoomError},
+    rooms::{self, Draft, Entered, Page, Range, RoomError},
     text,
     time::Timestamp,
     tokens::Access,
-    wire::{Body, Command, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role},
+    wire::{Body, Command, Ephemeral, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role},
 };
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
@@ -50,7 +50,17 @@ pub struct Member {
 
 impl From<RoomError> for Refusal {
     fn from(error: RoomError) -> Self {
-        unavailable(&error)
+        match &error {
+            RoomError::Refused(refused) => {
+                let code = match refused {
+                    rooms::Refusal::NoSuchMessage => ErrorCode::NoSuchMessage,
+                    rooms::Refusal::NotTheAuthor => ErrorCode::NotTheAuthor,
+                    rooms::Refusal::RoomClosed => ErrorCode::RoomReadOnly,
+                };
+                Self::new(None, code, refused.to_string())
+            }
+            RoomError::Unavailable(_) | RoomError::Corrupt(_) => unavailable(&error),
+        }
     }
 }
 
@@ -79,6 +89,11 @@ impl Member {
         Self { connection, person, queue, access: Mutex::new(access), gateway, rooms: Mutex::default() }
     }
 
+    /// The log-in session that the connection speaks for.
+    pub fn session(&self) -> Uuid {
+        lock(&self.access).session
+    }
+
     /// When the connection's token stops being valid.
     pub fn token_expires_at(&self) -> Timestamp {
         lock(&self.access).expires_at
@@ -95,9 +110,13 @@ impl Member {
         let outcome = match command {
             Command::Join { id, room, since } => self.join(id, room, since).await,
             Command::Send { id, room, nonce, text } => self.send(id, room, nonce, &text).await,
+            Command::Edit { id, room, seq, text } => self.edit(id, room, seq, &text).await,
+            Command::Delete { id, room, seq } => self.delete(id, room, seq).await,
+            Command::Read { room, seq } => self.read(room, seq).await,
+            Command::Typing { room } => self.typing(room).await,
             Command::Notice { id, room, text } => self.notice(id, room, text.as_deref()).await,
             Command::Refresh { id, token } => self.refresh(id, &token),
-            Command::Leave { id, room } => Ok(self.leave(id, room)),
+            Command::Leave { id, room } => Ok(self.leave(id, room).await),
             Command::Hello { .. } => Err(Refusal::new(None, ErrorCode::BadRequest, "already authenticated")),
         };
         outcome.unwrap_or_else(|refusal| vec![self.refuse(Refusal { id, ..refusal })])
@@ -110,9 +129,18 @@ impl Member {
     }
 
     /// Gives up every seat: the connection is gone.
-    pub fn leave_all(&self) {
-        for (_, (room, _)) in lock(&self.rooms).drain() {
-            room.detach(self.connection);
+    pub async fn leave_all(&self) {
+        let rooms: Vec<Joined> = lock(&self.rooms).drain().map(|(_, joined)| joined).collect();
+        for (room, _) in rooms {
+            self.exit(&room).await;
+        }
+    }
+
+    async fn exit(&self, room: &Room) {
+        room.detach(self.connection);
+        if let Err(error) = self.gateway.rooms.exit(room.id, self.person.id, self.connection).await {
+            // Presence forgets the connection by itself a little later.
+            tracing::debug!(%error, "leaving was not told");
         }
     }
 
@@ -120,8 +148,26 @@ impl Member {
         self.check_room_limit(room_id)?;
         // The order matters. Subscribed to the room first, a removal that the membership check does not see yet arrives
         // as an entry; the notice read after the page is never older than it.
-        let mut room = self.gateway.hub.room(room_id).await?;
+        let room = self.gateway.hub.room(room_id).await?;
         let membership = self.membership(room_id).await?;
+        let entered = self.gateway.rooms.enter(room_id, &self.person, self.connection).await?;
+        let outcome = self.take_seat(id, room, membership, entered, since).await;
+        if outcome.is_err() && !lock(&self.rooms).contains_key(&room_id) {
+            drop(self.gateway.rooms.exit(room_id, self.person.id, self.connection).await);
+        }
+        outcome
+    }
+
+    /// Reads what the client has missed and takes the seat right behind it, whatever the room delivers meanwhile.
+    async fn take_seat(
+        &self,
+        id: u64,
+        mut room: Arc<Room>,
+        membership: Membership,
+        entered: Entered,
+        since: Option<Position>,
+    ) -> Result<Vec<Utf8Bytes>, Refusal> {
+        let room_id = room.id;
         let (mut page, recovered) = self.first_page(room_id, since).await?;
         let notice = self.gateway.rooms.notice(room_id).await?;
         for _ in 0..JOIN_ATTEMPTS {
@@ -130,7 +176,21 @@ impl Member {
             match room.attach(have, seat) {
                 Ok((seat, missed)) => {
                     page.entries.extend(missed);
-                    let joined = self.joined(id, room_id, &seat, have, &page.entries, recovered, notice);
+                    let seq = page.entries.last().map_or(have.seq, |entry| entry.seq);
+                    let joined = Frame::Joined {
+                        id: Some(id),
+                        room: room_id,
+                        epoch: have.epoch,
+                        seq,
+                        recovered,
+                        entries: Vec::new(),
+                        notice,
+                        role: seat.role(),
+                        online: entered.online,
+                        read_seq: entered.read_seq,
+                        unread: seq.saturating_sub(entered.read_seq),
+                    };
+                    let joined = frame::encode_joined(&joined, &page.entries);
                     lock(&self.rooms).insert(room_id, (room, seat));
                     return Ok(vec![joined]);
                 }
@@ -192,24 +252,6 @@ impl Member {
         Ok((store.read(room, Range::Latest, FRESH_ENTRIES).await?, false))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the members of one frame")]
-    fn joined(
-        &self,
-        id: u64,
-        room: Uuid,
-        seat: &Seat,
-        have: Position,
-        entries: &[RawEntry],
-        recovered: bool,
-        notice: Option<common::wire::Notice>,
-    ) -> Utf8Bytes {
-        let seq = entries.last().map_or(have.seq, |entry| entry.seq);
-        let role = seat.role();
-        let frame =
-            Frame::Joined { id: Some(id), room, epoch: have.epoch, seq, recovered, entries: Vec::new(), notice, role };
-        frame::encode_joined(&frame, entries)
-    }
-
     async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
         let role = self.writable_seat(room)?.role();
         if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
@@ -221,6 +263,29 @@ impl Member {
         let ack = self.append(id, room, role, Some(nonce), body).await?;
         self.gateway.metrics.sends.inc();
         Ok(ack)
+    }
+
+    async fn edit(&self, id: u64, room: Uuid, target: u64, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+        let role = self.writable_seat(room)?.role();
+        let text = clean(text, self.gateway.config.message_chars)?;
+        self.append(id, room, role, None, Body::Edited { user: self.person.clone(), target, text }).await
+    }
+
+    async fn delete(&self, id: u64, room: Uuid, target: u64) -> Result<Vec<Utf8Bytes>, Refusal> {
+        let role = self.writable_seat(room)?.role();
+        self.append(id, room, role, None, Body::Deleted { user: self.person.clone(), target }).await
+    }
+
+    async fn read(&self, room: Uuid, seq: u64) -> Result<Vec<Utf8Bytes>, Refusal> {
+        self.seat(room)?;
+        self.gateway.rooms.mark_read(room, &self.person, seq).await?;
+        Ok(Vec::new())
+    }
+
+    async fn typing(&self, room: Uuid) -> Result<Vec<Utf8Bytes>, Refusal> {
+        self.writable_seat(room)?;
+        self.gateway.rooms.tell(&Ephemeral::Typing { room, user: self.person.clone() }).await?;
+        Ok(Vec::new())
     }
 
     async fn notice(&self, id: u64, room: Uuid, text: Option<&str>) -> Result<Vec<Utf8Bytes>, Refusal> {
@@ -262,23 +327,31 @@ impl Member {
         }
     }
 
-    fn leave(&self, id: u64, room: Uuid) -> Vec<Utf8Bytes> {
-        if let Some((joined, _)) = lock(&self.rooms).remove(&room) {
-            joined.detach(self.connection);
+    async fn leave(&self, id: u64, room: Uuid) -> Vec<Utf8Bytes> {
+        let joined = lock(&self.rooms).remove(&room);
+        if let Some((joined, _)) = joined {
+            self.exit(&joined).await;
         }
         vec![frame::encode(&Frame::Left { id, room })]
     }
 
-    /// The seat, if the connection has joined the room, is still a member, and the room takes messages.
-    fn writable_seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
+    /// The seat, if the connection has joined the room and its user is still a member.
+    fn seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
         let seat = lock(&self.rooms).get(&room).map(|(_, seat)| Arc::clone(seat));
         match seat {
             None => Err(Refusal::new(None, ErrorCode::NotJoined, "join the room first")),
             Some(seat) if seat.is_vacated() => Err(not_a_member()),
-            Some(seat) if !seat.may_write(self.gateway.clock.now()) => {
-                Err(Refusal::new(None, ErrorCode::RoomReadOnly, "the meetup is over"))
-            }
             Some(seat) => Ok(seat),
+        }
+    }
+
+    /// The same, if the room takes messages.
+    fn writable_seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
+        let seat = self.seat(room)?;
+        if seat.may_write(self.gateway.clock.now()) {
+            Ok(seat)
+        } else {
+            Err(Refusal::new(None, ErrorCode::RoomReadOnly, "the meetup is over"))
         }
     }
 }

@@ -122,6 +122,9 @@ mod tests {
             entries: Vec::new(),
             notice: Some(notice),
             role: Role::Host,
+            online: 1,
+            read_seq: 0,
+            unread: 2,
         };
         let raw = |seq| RawEntry { seq, json: format!(r#"{{"seq":{seq}}}"#).into() };
         for entries in [vec![], vec![raw(1)], vec![raw(1), raw(2)]] {

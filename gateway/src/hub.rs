@@ -16,14 +16,15 @@ type Slot = Arc<OnceCell<Arc<Room>>>;
 pub struct Hub {
     store: Arc<dyn RoomStore>,
     metrics: Metrics,
+    big_room: u64,
     rooms: DashMap<Uuid, Slot>,
     tasks: TaskTracker,
 }
 
 impl Hub {
-    /// A hub without rooms.
-    pub fn new(store: Arc<dyn RoomStore>, metrics: Metrics) -> Self {
-        Self { store, metrics, rooms: DashMap::new(), tasks: TaskTracker::new() }
+    /// A hub without rooms. A room with more than `big_room` people summarises what is said in passing.
+    pub fn new(store: Arc<dyn RoomStore>, metrics: Metrics, big_room: u64) -> Self {
+        Self { store, metrics, big_room, rooms: DashMap::new(), tasks: TaskTracker::new() }
     }
 
     /// The room, opened if it is not open. Those who ask for it at the same time wait for one opening.
@@ -40,7 +41,7 @@ impl Hub {
     }
 
     async fn open(self: &Arc<Self>, id: Uuid, slot: Slot) -> Result<Arc<Room>, RoomError> {
-        let (room, subscription) = Room::open(id, Arc::clone(&self.store), self.metrics.clone()).await?;
+        let (room, subscription) = Room::open(id, Arc::clone(&self.store), self.metrics.clone(), self.big_room).await?;
         let (hub, running) = (Arc::clone(self), Arc::clone(&room));
         self.metrics.rooms.inc();
         self.tasks.spawn(async move {

@@ -66,6 +66,17 @@ impl Queue {
         true
     }
 
+    /// Adds a frame that may be missed, unless the queue is half full: what is in the log has precedence.
+    pub fn push_if_idle(&self, frame: Utf8Bytes) {
+        let idle = {
+            let state = self.lock();
+            state.frames.len() < self.max_frames / 2 && state.bytes < self.max_bytes / 2
+        };
+        if idle {
+            self.push(frame);
+        }
+    }
+
     /// Ends the connection once what waits is written. The first reason stays.
     pub fn close(&self, closing: Closing) {
         self.lock().closing.get_or_insert(closing);
@@ -133,6 +144,16 @@ mod tests {
             assert_eq!(queue.take(&mut batch).await.map(|closing| closing.code), Some(close::SLOW_READER));
             assert!(batch.is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn what_may_be_missed_never_overflows() {
+        let queue = Queue::new(4, 100);
+        for _ in 0..9 {
+            queue.push_if_idle("x".into());
+        }
+        let mut batch = Vec::new();
+        assert_eq!((queue.take(&mut batch).await, batch.len()), (None, 2));
     }
 
     #[tokio::test]

@@ -10,11 +10,17 @@ use std::{
 };
 
 use common::{
-    rooms::{Range, RawEntry, RoomError, RoomStore, Signal, Subscription},
-    wire::{Change, Frame, Position},
+    rooms::{
+        Range, RawEntry, RoomError, RoomStore, Signal, Subscription,
+        merge::{Progress, Step},
+    },
+    wire::{Change, Ephemeral, Frame, Position},
 };
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
@@ -29,6 +35,8 @@ const RING_ENTRIES: usize = 64;
 const RING_BYTES: usize = 32 * 1024;
 /// How long a room without anyone in it stays subscribed: people who reconnect come back soon.
 const LINGER: Duration = Duration::from_secs(10);
+/// How often a big room tells what it has summarised.
+const SUMMARY: Duration = Duration::from_secs(1);
 /// Between two attempts to read the log while it does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -38,17 +46,37 @@ pub struct Room {
     pub id: Uuid,
     store: Arc<dyn RoomStore>,
     metrics: Metrics,
+    big: u64,
     state: Mutex<State>,
     check: Notify,
     emptied: Notify,
 }
 
 struct State {
-    position: Position,
+    progress: Progress,
     seats: Vec<Arc<Seat>>,
     ring: VecDeque<RawEntry>,
     ring_bytes: usize,
     closed: bool,
+    /// Since when nobody has been here, if nobody is.
+    empty_since: Option<Instant>,
+    /// People in the room, on every gateway, as last heard.
+    online: u64,
+    summary: Summary,
+}
+
+/// The latest of what a big room would otherwise tell one by one.
+#[derive(Default)]
+struct Summary {
+    presence: bool,
+    typing: Option<Arc<str>>,
+    read: Option<Arc<str>>,
+}
+
+impl Summary {
+    const fn is_empty(&self) -> bool {
+        !self.presence && self.typing.is_none() && self.read.is_none()
+    }
 }
 
 /// Why a seat cannot be taken yet.
@@ -79,7 +107,7 @@ struct HeadUser {
 }
 
 impl Room {
-    /// Subscribes to the room and begins at the log's head.
+    /// Subscribes to the room and begins at the log's head. With more than `big` people it summarises what is said in passing.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -87,29 +115,43 @@ impl Room {
         id: Uuid,
         store: Arc<dyn RoomStore>,
         metrics: Metrics,
+        big: u64,
     ) -> Result<(Arc<Self>, Subscription), RoomError> {
         // Subscribed first: whatever is appended after the head was read is signalled.
         let subscription = store.subscribe(id).await?;
-        let position = store.head(id).await?;
-        let state = State { position, seats: Vec::new(), ring: VecDeque::new(), ring_bytes: 0, closed: false };
-        let room = Self { id, store, metrics, state: Mutex::new(state), check: Notify::new(), emptied: Notify::new() };
+        let state = State {
+            progress: Progress::at(store.head(id).await?),
+            seats: Vec::new(),
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            closed: false,
+            empty_since: Some(Instant::now()),
+            online: 0,
+            summary: Summary::default(),
+        };
+        let room =
+            Self { id, store, metrics, big, state: Mutex::new(state), check: Notify::new(), emptied: Notify::new() };
         Ok((Arc::new(room), subscription))
     }
 
     /// Delivers until nobody has been here for a while.
     pub async fn run(self: Arc<Self>, mut subscription: Subscription) {
+        let mut summary = tokio::time::interval(SUMMARY);
+        summary.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let deserted = self.lock().empty_since.map(|since| since + LINGER);
             tokio::select! {
                 signal = subscription.next() => match signal {
                     Some(Signal::Entry { epoch, entry }) => self.on_entry(epoch, entry).await,
                     Some(Signal::Check) => self.heal().await,
-                    Some(Signal::Ephemeral { .. }) => {}
+                    Some(Signal::Ephemeral { event, json }) => self.mention(&event, json),
                     None => return,
                 },
                 () = self.check.notified() => self.heal().await,
                 // Begins the wait below.
                 () = self.emptied.notified() => {}
-                () = tokio::time::sleep(LINGER), if self.is_empty() => {
+                _ = summary.tick(), if self.has_summary() => self.tell_summary(),
+                () = tokio::time::sleep_until(deserted.unwrap_or_else(Instant::now)), if deserted.is_some() => {
                     if self.close_if_empty() {
                         return;
                     }
@@ -121,12 +163,10 @@ impl Room {
     async fn on_entry(&self, epoch: Uuid, entry: RawEntry) {
         {
             let mut state = self.lock();
-            if epoch == state.position.epoch && entry.seq <= state.position.seq {
-                return;
-            }
-            if epoch == state.position.epoch && entry.seq == state.position.seq + 1 {
-                self.deliver(&mut state, entry);
-                return;
+            match state.progress.step(epoch, entry.seq) {
+                Step::Deliver => return self.deliver(&mut state, entry),
+                Step::Known => return,
+                Step::Gap { .. } | Step::NewEpoch => {}
             }
         }
         self.heal().await;
@@ -149,18 +189,29 @@ impl Room {
 
     /// One step of healing; `true` when the room is at the log's head.
     async fn catch_up(&self) -> Result<bool, RoomError> {
-        let from = self.position();
-        let page = self.store.read(self.id, Range::After(from.seq), HEAL_PAGE).await?;
-        let contiguous = page.entries.first().is_none_or(|entry| entry.seq == from.seq + 1);
-        if page.head.epoch != from.epoch || page.head.seq < from.seq || !contiguous {
-            self.start_over().await?;
-            return Ok(true);
+        let from = self.lock().progress;
+        let page = self.store.read(self.id, Range::After(from.position().seq), HEAL_PAGE).await?;
+        if from.compare(page.head) == Step::NewEpoch {
+            return self.start_over().await.map(|()| true);
         }
+        if !self.deliver_page(page.head.epoch, page.entries) {
+            // What this room needs is not kept any more.
+            return self.start_over().await.map(|()| true);
+        }
+        Ok(self.lock().progress.compare(page.head) == Step::Known)
+    }
+
+    /// Delivers what is new of a page; `false` if entries are missing before it.
+    fn deliver_page(&self, epoch: Uuid, entries: Vec<RawEntry>) -> bool {
         let mut state = self.lock();
-        for entry in page.entries {
-            self.deliver(&mut state, entry);
+        for entry in entries {
+            match state.progress.step(epoch, entry.seq) {
+                Step::Deliver => self.deliver(&mut state, entry),
+                Step::Known => {}
+                Step::Gap { .. } | Step::NewEpoch => return false,
+            }
         }
-        Ok(state.position.seq >= page.head.seq)
+        true
     }
 
     /// The log was lost and began anew, or has lost what this room needs: everyone gets a fresh page.
@@ -168,10 +219,10 @@ impl Room {
         let page = self.store.read(self.id, Range::Latest, FRESH_ENTRIES).await?;
         let notice = self.store.notice(self.id).await?;
         let mut state = self.lock();
-        state.position = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
+        let position = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
+        state.progress = Progress::at(position);
         state.ring.clear();
         state.ring_bytes = 0;
-        let position = state.position;
         for seat in &state.seats {
             seat.restart();
             let joined = Frame::Joined {
@@ -183,6 +234,9 @@ impl Room {
                 entries: Vec::new(),
                 notice: notice.clone(),
                 role: seat.role(),
+                online: state.online,
+                read_seq: 0,
+                unread: 0,
             };
             seat.tell(frame::encode_joined(&joined, &page.entries));
         }
@@ -191,18 +245,64 @@ impl Room {
 
     /// Hands the next entry to every seat. Encoded once; each queue gets a cheap clone.
     fn deliver(&self, state: &mut State, entry: RawEntry) {
-        state.position.seq = entry.seq;
         let text = Utf8Bytes::from(&*entry.json);
         let delivered = state.seats.iter().filter(|seat| seat.deliver(entry.seq, &text)).count();
         self.metrics.deliveries.inc_by(delivered as u64);
         if let Ok(head) = serde_json::from_str::<Head<'_>>(&entry.json) {
-            apply(state, &head);
+            for gone in apply(state, &head) {
+                let (store, room) = (Arc::clone(&self.store), self.id);
+                // Presence forgets them by itself if this fails.
+                tokio::spawn(async move { store.exit(room, gone.user, gone.connection).await });
+            }
         }
         state.ring_bytes += entry.json.len();
         state.ring.push_back(entry);
         while state.ring.len() > RING_ENTRIES || state.ring_bytes > RING_BYTES {
             let Some(oldest) = state.ring.pop_front() else { break };
             state.ring_bytes -= oldest.json.len();
+        }
+    }
+
+    /// Passes on what is not in the log: at once, or summarised where many would hear of many.
+    fn mention(&self, event: &Ephemeral, json: Arc<str>) {
+        let mut state = self.lock();
+        if let Ephemeral::Presence { online, .. } = event {
+            state.online = *online;
+        }
+        if state.online > self.big {
+            match event {
+                Ephemeral::Presence { .. } => state.summary.presence = true,
+                Ephemeral::Typing { .. } => state.summary.typing = Some(json),
+                Ephemeral::Read { .. } => state.summary.read = Some(json),
+            }
+            return;
+        }
+        let author = match event {
+            Ephemeral::Typing { user, .. } => Some(user.id),
+            Ephemeral::Presence { .. } | Ephemeral::Read { .. } => None,
+        };
+        let text = Utf8Bytes::from(&*json);
+        for seat in state.seats.iter().filter(|seat| author != Some(seat.user)) {
+            seat.mention(text.clone());
+        }
+    }
+
+    fn has_summary(&self) -> bool {
+        !self.lock().summary.is_empty()
+    }
+
+    /// Tells what was summarised: how many are here, and the latest of who wrote and who read.
+    fn tell_summary(&self) {
+        let mut state = self.lock();
+        let Summary { presence, typing, read } = std::mem::take(&mut state.summary);
+        let presence = presence.then(|| {
+            let event = Ephemeral::Presence { room: self.id, online: state.online, joined: None, left: None };
+            // Made of numbers and ids: nothing that JSON could refuse.
+            Arc::from(serde_json::to_string(&event).unwrap_or_default())
+        });
+        for json in [presence, typing, read].into_iter().flatten() {
+            let text = Utf8Bytes::from(&*json);
+            state.seats.iter().for_each(|seat| seat.mention(text.clone()));
         }
     }
 
@@ -216,16 +316,18 @@ impl Room {
         if state.closed {
             return Err(NotYet::Closed);
         }
-        if have.epoch != state.position.epoch {
+        let position = state.progress.position();
+        if have.epoch != position.epoch {
             return Err(NotYet::OtherEpoch);
         }
         let missed: Vec<RawEntry> = state.ring.iter().filter(|entry| entry.seq > have.seq).cloned().collect();
-        if state.position.seq > have.seq && missed.first().is_none_or(|first| first.seq != have.seq + 1) {
+        if position.seq > have.seq && missed.first().is_none_or(|first| first.seq != have.seq + 1) {
             return Err(NotYet::Behind);
         }
-        let seat = Arc::new(seat(have.seq.max(state.position.seq)));
+        let seat = Arc::new(seat(have.seq.max(position.seq)));
         state.seats.retain(|other| other.connection != seat.connection);
         state.seats.push(Arc::clone(&seat));
+        state.empty_since = None;
         Ok((seat, missed))
     }
 
@@ -236,6 +338,7 @@ impl Room {
             state.seats.swap_remove(index);
         }
         if state.seats.is_empty() {
+            state.empty_since = Some(Instant::now());
             drop(state);
             self.emptied.notify_one();
         }
@@ -244,15 +347,6 @@ impl Room {
     /// Asks the room to compare itself with its log.
     pub fn check(&self) {
         self.check.notify_one();
-    }
-
-    /// Where the room is.
-    pub fn position(&self) -> Position {
-        self.lock().position
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().seats.is_empty()
     }
 
     /// Whether the room is given up: nobody can take a seat any more.
@@ -268,21 +362,23 @@ impl Room {
     }
 }
 
-/// What an entry changes about who may do what.
-fn apply(state: &mut State, head: &Head<'_>) {
+/// What an entry changes about who may do what. Returns the seats that are given up by it.
+fn apply(state: &mut State, head: &Head<'_>) -> Vec<Arc<Seat>> {
     match (head.kind, head.change, &head.user) {
         ("member", Some(Change::Left | Change::Removed), Some(user)) => {
             // They have just been told; from now on they hear nothing.
-            state.seats.retain(|seat| {
-                let gone = seat.user == user.id;
-                if gone {
-                    seat.vacate();
-                }
-                !gone
-            });
+            let (gone, stay) = std::mem::take(&mut state.seats).into_iter().partition(|seat| seat.user == user.id);
+            state.seats = stay;
+            let gone: Vec<Arc<Seat>> = gone;
+            gone.iter().for_each(|seat| seat.vacate());
+            if state.seats.is_empty() {
+                state.empty_since.get_or_insert_with(Instant::now);
+            }
+            return gone;
         }
         ("member", Some(Change::Host), Some(user)) => state.seats.iter().for_each(|seat| seat.set_host(user.id)),
         ("closed", ..) => state.seats.iter().for_each(|seat| seat.set_read_only()),
         _ => {}
     }
+    Vec::new()
 }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use common::{membership::Membership, time::Timestamp, wire::Role};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use crate::queue::Queue;
@@ -41,7 +42,7 @@ impl Seat {
     }
 
     /// Delivers a frame of the entry `seq`, unless it came with `joined`. Whether it was queued.
-    pub fn deliver(&self, seq: u64, frame: &tokio_tungstenite::tungstenite::Utf8Bytes) -> bool {
+    pub fn deliver(&self, seq: u64, frame: &Utf8Bytes) -> bool {
         seq > self.after.load(Ordering::Relaxed) && self.queue.push(frame.clone())
     }
 
@@ -51,8 +52,13 @@ impl Seat {
     }
 
     /// Sends a frame that is no entry.
-    pub fn tell(&self, frame: tokio_tungstenite::tungstenite::Utf8Bytes) {
+    pub fn tell(&self, frame: Utf8Bytes) {
         self.queue.push(frame);
+    }
+
+    /// Sends a frame that may be missed.
+    pub fn mention(&self, frame: Utf8Bytes) {
+        self.queue.push_if_idle(frame);
     }
 
     /// What the user may do.

@@ -7,8 +7,9 @@ use common::{
     config::Config,
     db::Db,
     ids::IdSource,
+    membership,
     ops::Ops,
-    rooms::RoomStore,
+    rooms::{RoomStore, SessionChange},
     time::Clock,
     tokens::AccessTokens,
     wire::{ErrorCode, Frame, Limits, SUBPROTOCOL, close},
@@ -69,11 +70,12 @@ pub struct Gateway {
     pub hub: Arc<Hub>,
     /// What is counted.
     pub metrics: Metrics,
-    connections: DashMap<Uuid, Arc<Queue>>,
-    users: DashMap<Uuid, u32>,
+    connections: DashMap<Uuid, Arc<Member>>,
+    /// The connections of each user.
+    users: DashMap<Uuid, Vec<Uuid>>,
 }
 
-/// A connection that counts as open until this is dropped.
+/// A connection that is known until this is dropped.
 pub struct Registered {
     gateway: Arc<Gateway>,
     connection: Uuid,
@@ -83,7 +85,10 @@ pub struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.gateway.connections.remove(&self.connection);
-        self.gateway.release_user(self.user);
+        if let Some(mut connections) = self.gateway.users.get_mut(&self.user) {
+            connections.retain(|connection| *connection != self.connection);
+        }
+        self.gateway.users.remove_if(&self.user, |_, connections| connections.is_empty());
         self.gateway.metrics.connections.dec();
     }
 }
@@ -97,32 +102,46 @@ impl Gateway {
             tokens: backends.tokens.clone(),
             clock: Arc::clone(&backends.around.clock),
             ids: Arc::clone(&backends.around.ids),
-            hub: Arc::new(Hub::new(Arc::clone(&backends.rooms), metrics.clone())),
+            hub: Arc::new(Hub::new(Arc::clone(&backends.rooms), metrics.clone(), backends.config.big_room)),
             metrics,
             connections: DashMap::new(),
             users: DashMap::new(),
         })
     }
 
-    /// Counts a connection in; `None` if its user has too many.
-    pub fn register(self: &Arc<Self>, connection: Uuid, user: Uuid, queue: Arc<Queue>) -> Option<Registered> {
-        {
-            let mut count = self.users.entry(user).or_insert(0);
-            if *count >= self.config.connections_per_user {
-                return None;
-            }
-            *count += 1;
-        }
-        self.connections.insert(connection, queue);
+    /// Makes a connection known, so that it can be told to go.
+    pub fn register(self: &Arc<Self>, member: &Arc<Member>) -> Registered {
+        let (connection, user) = (member.connection, member.person.id);
+        self.connections.insert(connection, Arc::clone(member));
+        self.users.entry(user).or_default().push(connection);
         self.metrics.connections.inc();
-        Some(Registered { gateway: Arc::clone(self), connection, user })
+        Registered { gateway: Arc::clone(self), connection, user }
     }
 
-    fn release_user(&self, user: Uuid) {
-        if let Some(mut count) = self.users.get_mut(&user) {
-            *count -= 1;
+    /// Closes the connections whose session has ended, whenever sessions end.
+    async fn watch_sessions(&self) {
+        let mut changes = self.rooms.session_changes();
+        while let Some(change) = changes.next().await {
+            let connections: Vec<Uuid> = match change {
+                SessionChange::Of(user) => {
+                    self.users.get(&user).map(|connections| connections.clone()).unwrap_or_default()
+                }
+                SessionChange::Anyone => self.connections.iter().map(|entry| *entry.key()).collect(),
+            };
+            for connection in connections {
+                self.check_session(connection).await;
+            }
         }
-        self.users.remove_if(&user, |_, count| *count == 0);
+    }
+
+    async fn check_session(&self, connection: Uuid) {
+        let Some(member) = self.connections.get(&connection).map(|member| Arc::clone(&member)) else { return };
+        match membership::person_of_session(&self.db, member.person.id, member.session()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => member.queue.close(Closing { code: close::FORBIDDEN, reason: "the session has ended" }),
+            // Its token expires soon enough.
+            Err(error) => tracing::warn!(%error, %connection, "a session could not be checked"),
+        }
     }
 
     /// The first frame of an authenticated connection.
@@ -154,7 +173,7 @@ impl Gateway {
     /// Tells every connection to reconnect, each at its own time, and closes them stage by stage, so that neither this
     /// process nor the next one meets all of them at once.
     async fn send_away(&self) {
-        let queues: Vec<Arc<Queue>> = self.connections.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let queues: Vec<Arc<Queue>> = self.connections.iter().map(|entry| Arc::clone(&entry.queue)).collect();
         let stage_size = queues.len().div_ceil(STAGES as usize).max(1);
         for stage in queues.chunks(stage_size) {
             for queue in stage {
@@ -188,6 +207,7 @@ pub async fn launch(
     tokio::select! {
         () = stop.cancelled() => {}
         () = accept(&gateway, &listener, &sessions) => {}
+        () = gateway.watch_sessions() => {}
     }
     ops.drain();
     drop(listener);

@@ -81,13 +81,25 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid,
         Err(_) => return end(close::NO_HELLO, "no hello in time"),
     };
     let queue = Arc::new(Queue::new(gateway.config.queue_frames, gateway.config.queue_bytes));
-    let Some(_registered) = gateway.register(connection, person.id, Arc::clone(&queue)) else {
-        return end(close::TOO_MANY, "too many connections of this user");
-    };
-    tracing::debug!(user = %person.id, "authenticated");
+    let user = person.id;
+    match gateway.rooms.admit(user, connection, gateway.config.connections_per_user).await {
+        Ok(true) => {}
+        Ok(false) => return end(close::TOO_MANY, "too many connections of this user"),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be counted");
+            return end(close::TRY_AGAIN, "the room log does not answer");
+        }
+    }
+    tracing::debug!(%user, "authenticated");
     let member = Arc::new(Member::new(connection, person, access, queue, Arc::clone(gateway)));
+    let registered = gateway.register(&member);
     let reason = Session::new(gateway, socket, &member).run().await;
-    member.leave_all();
+    drop(registered);
+    member.leave_all().await;
+    if let Err(error) = gateway.rooms.dismiss(user, connection).await {
+        // It is counted no longer once it has not been heard of for a while.
+        tracing::debug!(%error, "a connection was not counted out");
+    }
     reason
 }
 

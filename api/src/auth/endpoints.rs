@@ -182,6 +182,7 @@ impl Endpoints {
             Refreshed::Refused => return Err(Code::BadRefreshToken.into()),
             Refreshed::Reused { user, session } => {
                 tracing::warn!(%user, %session, "a refresh token was used twice; its session is revoked");
+                close_connections(&cx, user).await;
                 return Err(Code::BadRefreshToken.into());
             }
         };
@@ -196,7 +197,15 @@ impl Endpoints {
     async fn log_out(&self, cx: Data<&Context>, caller: Caller) -> Result<LoggedOut, Problem<SECURED>> {
         let now = cx.around.clock.now();
         store::revoke_session(&cx.db, caller.0.user, caller.0.session, now).await?;
+        close_connections(&cx, caller.0.user).await;
         Ok(LoggedOut::Done)
+    }
+}
+
+/// Tells the gateways that sessions of the user have ended. If it fails, their connections end with their tokens, minutes later.
+async fn close_connections(cx: &Context, user: uuid::Uuid) {
+    if let Err(error) = cx.rooms.sessions_changed(user).await {
+        tracing::warn!(%error, %user, "the gateways could not be told of an ended session");
     }
 }
 

@@ -110,10 +110,6 @@ impl Service {
         self.call(Method::PUT, path, Some(&user.token), body).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, user: &User, body: Value) -> Answer {
-        self.call(Method::PATCH, path, Some(&user.token), Some(body)).await
-    }
-
     pub(crate) async fn delete(&self, path: &str, user: &User) -> Answer {
         self.call(Method::DELETE, path, Some(&user.token), None).await
     }

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod limits;
+mod passing;
 mod protocol;
 mod stopping;
 mod world;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, Entry, Frame, Limits, Person, SUBPROTOCOL};
+use common::wire::{Command, Entry, Ephemeral, Frame, Limits, Person, SUBPROTOCOL};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -73,6 +73,8 @@ pub enum Incoming {
     Entry(Box<Entry>),
     /// Anything else of the protocol.
     Frame(Box<Frame>),
+    /// Something that is not in the log: presence, typing, read marks.
+    Ephemeral(Box<Ephemeral>),
     /// A frame that this client does not know: a newer gateway's.
     Unknown(String),
     /// A ping; it has been answered.
@@ -87,7 +89,13 @@ impl Incoming {
         {
             return Self::Entry(Box::new(entry));
         }
-        serde_json::from_str(text).map_or_else(|_| Self::Unknown(text.to_owned()), |frame| Self::Frame(Box::new(frame)))
+        if let Ok(frame) = serde_json::from_str(text) {
+            return Self::Frame(Box::new(frame));
+        }
+        match serde_json::from_str(text) {
+            Ok(event) => Self::Ephemeral(Box::new(event)),
+            Err(_) => Self::Unknown(text.to_owned()),
+        }
     }
 }
 

@@ -141,7 +141,7 @@ impl Driver {
                             Frame::Reconnect { after_ms } => come_back = Some(Duration::from_millis(after_ms)),
                             frame => self.take_frame(frame),
                         },
-                        Ok(Incoming::Unknown(_) | Incoming::Ping) => {}
+                        Ok(Incoming::Ephemeral(_) | Incoming::Unknown(_) | Incoming::Ping) => {}
                         Err(error) => return self.ended(&error, come_back),
                     }
                 }
