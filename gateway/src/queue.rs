@@ -42,28 +42,36 @@ impl Queue {
 
     /// Adds a frame. `false` if the connection is closing, this overflow included.
     pub fn push(&self, frame: Utf8Bytes) -> bool {
+        self.push_all(std::iter::once(frame)) == 1
+    }
+
+    /// Adds frames in order. Returns how many are queued: all, or none if the connection is closing, this overflow included.
+    pub fn push_all(&self, frames: impl Iterator<Item = Utf8Bytes>) -> usize {
         let mut state = self.lock();
         if state.closing.is_some() {
-            return false;
+            return 0;
         }
-        if state.frames.len() >= self.max_frames || state.bytes + frame.len() > self.max_bytes {
+        let before = state.frames.len();
+        for frame in frames {
+            state.bytes += frame.len();
+            state.frames.push(frame);
+        }
+        let after = state.frames.len();
+        if after > self.max_frames || state.bytes > self.max_bytes {
             *state = State {
                 closing: Some(Closing { code: close::SLOW_READER, reason: "the queue overflowed; resume" }),
                 ..State::default()
             };
             drop(state);
             self.changed.notify_one();
-            return false;
+            return 0;
         }
-        state.bytes += frame.len();
-        state.frames.push(frame);
-        let first = state.frames.len() == 1;
         drop(state);
         // Whoever takes the frames takes all, so only the first needs to wake it.
-        if first {
+        if before == 0 && after > 0 {
             self.changed.notify_one();
         }
-        true
+        after - before
     }
 
     /// Adds a frame that may be missed, unless the queue is half full: what is in the log has precedence.

@@ -33,8 +33,13 @@ const HEAL_PAGE: usize = 500;
 /// Recent entries kept for those who join while entries fly.
 const RING_ENTRIES: usize = 64;
 const RING_BYTES: usize = 32 * 1024;
+/// Entries gathered, at most.
+const MAX_GATHERED: usize = 64;
 /// How long a room without anyone in it stays subscribed: people who reconnect come back soon.
 const LINGER: Duration = Duration::from_secs(10);
+/// A room that has just delivered gathers what comes within this time and delivers it at once: each connection is then woken
+/// and its socket written to once for several entries. Rooms with fewer entries than one in this time never wait.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often a big room tells what it has summarised.
 const SUMMARY: Duration = Duration::from_secs(1);
 /// Between two attempts to read the log while it does not answer.
@@ -55,6 +60,9 @@ pub struct Room {
 struct State {
     progress: Progress,
     seats: Vec<Arc<Seat>>,
+    /// Entries that are numbered but not handed out yet, with their frames.
+    gathered: Vec<(u64, Utf8Bytes)>,
+    delivered_at: Instant,
     ring: VecDeque<RawEntry>,
     ring_bytes: usize,
     closed: bool,
@@ -122,6 +130,8 @@ impl Room {
         let state = State {
             progress: Progress::at(store.head(id).await?),
             seats: Vec::new(),
+            gathered: Vec::new(),
+            delivered_at: Instant::now(),
             ring: VecDeque::new(),
             ring_bytes: 0,
             closed: false,
@@ -139,7 +149,7 @@ impl Room {
         let mut summary = tokio::time::interval(SUMMARY);
         summary.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let deserted = self.lock().empty_since.map(|since| since + LINGER);
+            let (deserted, gathered) = self.due();
             tokio::select! {
                 signal = subscription.next() => match signal {
                     Some(Signal::Entry { epoch, entry }) => self.on_entry(epoch, entry).await,
@@ -150,6 +160,9 @@ impl Room {
                 () = self.check.notified() => self.heal().await,
                 // Begins the wait below.
                 () = self.emptied.notified() => {}
+                () = tokio::time::sleep_until(gathered.unwrap_or_else(Instant::now)), if gathered.is_some() => {
+                    self.hand_out(&mut self.lock());
+                }
                 _ = summary.tick(), if self.has_summary() => self.tell_summary(),
                 () = tokio::time::sleep_until(deserted.unwrap_or_else(Instant::now)), if deserted.is_some() => {
                     if self.close_if_empty() {
@@ -175,6 +188,8 @@ impl Room {
     /// Reads from the log what is missing, for as long as it takes.
     async fn heal(&self) {
         self.metrics.heals.inc();
+        // What is here already need not wait for what is missing.
+        self.hand_out(&mut self.lock());
         loop {
             match self.catch_up().await {
                 Ok(true) => return,
@@ -221,6 +236,7 @@ impl Room {
         let mut state = self.lock();
         let position = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
         state.progress = Progress::at(position);
+        state.gathered.clear();
         state.ring.clear();
         state.ring_bytes = 0;
         for seat in &state.seats {
@@ -243,17 +259,26 @@ impl Room {
         Ok(())
     }
 
-    /// Hands the next entry to every seat. Encoded once; each queue gets a cheap clone.
+    /// When the room is given up and when it hands out what it has gathered, if it does.
+    fn due(&self) -> (Option<Instant>, Option<Instant>) {
+        let state = self.lock();
+        let gathered = (!state.gathered.is_empty()).then(|| state.delivered_at + GATHER);
+        (state.empty_since.map(|since| since + LINGER), gathered)
+    }
+
+    /// Takes the next entry of the log to every seat, at once or gathered with those that follow. Its frame is made once;
+    /// each queue gets a cheap clone.
     fn deliver(&self, state: &mut State, entry: RawEntry) {
-        let text = Utf8Bytes::from(&*entry.json);
-        let delivered = state.seats.iter().filter(|seat| seat.deliver(entry.seq, &text)).count();
-        self.metrics.deliveries.inc_by(delivered as u64);
-        if let Ok(head) = serde_json::from_str::<Head<'_>>(&entry.json) {
-            for gone in apply(state, &head) {
-                let (store, room) = (Arc::clone(&self.store), self.id);
-                // Presence forgets them by itself if this fails.
-                tokio::spawn(async move { store.exit(room, gone.user, gone.connection).await });
-            }
+        state.gathered.push((entry.seq, Utf8Bytes::from(&*entry.json)));
+        // A frame that this cannot read is passed on all the same.
+        let head = serde_json::from_str::<Head<'_>>(&entry.json).ok().filter(|head| head.kind != "message");
+        if head.is_some() || state.gathered.len() >= MAX_GATHERED || state.delivered_at.elapsed() >= GATHER {
+            self.hand_out(state);
+        }
+        for gone in head.map(|head| apply(state, &head)).unwrap_or_default() {
+            let (store, room) = (Arc::clone(&self.store), self.id);
+            // Presence forgets them by itself if this fails.
+            tokio::spawn(async move { store.exit(room, gone.user, gone.connection).await });
         }
         state.ring_bytes += entry.json.len();
         state.ring.push_back(entry);
@@ -261,6 +286,13 @@ impl Room {
             let Some(oldest) = state.ring.pop_front() else { break };
             state.ring_bytes -= oldest.json.len();
         }
+    }
+
+    fn hand_out(&self, state: &mut State) {
+        let delivered: usize = state.seats.iter().map(|seat| seat.deliver(&state.gathered)).sum();
+        self.metrics.deliveries.inc_by(delivered as u64);
+        state.gathered.clear();
+        state.delivered_at = Instant::now();
     }
 
     /// Passes on what is not in the log: at once, or summarised where many would hear of many.

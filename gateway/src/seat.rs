@@ -41,9 +41,10 @@ impl Seat {
         }
     }
 
-    /// Delivers a frame of the entry `seq`, unless it came with `joined`. Whether it was queued.
-    pub fn deliver(&self, seq: u64, frame: &Utf8Bytes) -> bool {
-        seq > self.after.load(Ordering::Relaxed) && self.queue.push(frame.clone())
+    /// Delivers frames of entries, but those that came with `joined`. Returns how many were queued.
+    pub fn deliver(&self, frames: &[(u64, Utf8Bytes)]) -> usize {
+        let after = self.after.load(Ordering::Relaxed);
+        self.queue.push_all(frames.iter().filter(|(seq, _)| *seq > after).map(|(_, frame)| frame.clone()))
     }
 
     /// The log began anew: numbers count from the fresh page on.

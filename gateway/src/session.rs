@@ -192,16 +192,26 @@ impl<'a> Session<'a> {
         }
         let member = Arc::clone(self.member);
         let mut batch = Vec::new();
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_due()));
         loop {
-            let due = self.next_due();
             let step = tokio::select! {
-                closing = member.queue.take(&mut batch) => self.drain(&mut batch, closing).await,
+                closing = member.queue.take(&mut batch) => {
+                    // The hot path: nothing here changes what is due.
+                    match self.drain(&mut batch, closing).await {
+                        Ok(()) => continue,
+                        Err(reason) => return reason,
+                    }
+                }
                 replies = running(&mut self.running) => self.reply(replies).await,
                 message = self.socket.next(), if self.running.is_none() => self.receive(message).await,
-                () = tokio::time::sleep_until(due) => self.tick().await,
+                () = timer.as_mut() => self.tick().await,
             };
             if let Err(reason) = step {
                 return reason;
+            }
+            let due = self.next_due();
+            if due != timer.deadline() {
+                timer.as_mut().reset(due);
             }
         }
     }
@@ -226,6 +236,7 @@ impl<'a> Session<'a> {
             socket.flush().await
         };
         tokio::select! {
+            biased;
             outcome = write => outcome.map_err(|error| end_of(&error))?,
             () = self.member.queue.overflowed() => return Err(self.member.queue.closing()),
         }
