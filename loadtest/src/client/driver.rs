@@ -22,7 +22,7 @@ use super::{
 pub(super) async fn run(options: Options, inbox: mpsc::Receiver<Request>, view: watch::Sender<View>) {
     let rooms = options.rooms.iter().map(|room| (*room, Room::default())).collect();
     view.send_modify(|view| view.rooms = options.rooms.iter().map(|room| (*room, Default::default())).collect());
-    Driver { options, inbox, view, rooms, once: HashMap::new(), gateway: 0 }.run().await;
+    Driver { options, inbox, view, rooms, once: HashMap::new(), renewal: None, gateway: 0 }.run().await;
 }
 
 /// A message that is not acknowledged yet.
@@ -43,12 +43,20 @@ struct Room {
     not_before: Option<Instant>,
 }
 
+/// A newer token that the gateway has to be told of.
+struct Renewal {
+    /// The command that carries it.
+    sending: Option<u64>,
+    not_before: Instant,
+}
+
 struct Driver {
     options: Options,
     inbox: mpsc::Receiver<Request>,
     view: watch::Sender<View>,
     rooms: HashMap<Uuid, Room>,
     once: HashMap<u64, oneshot::Sender<Result<Frame, Refusal>>>,
+    renewal: Option<Renewal>,
     gateway: usize,
 }
 
@@ -198,7 +206,10 @@ impl Driver {
                 Some(state) => state.queue.push_back(Outgoing { nonce, text, reply }),
                 None => drop(reply.send(Err(Refusal::Code(common::wire::ErrorCode::NotJoined)))),
             },
-            Request::Token(token) => self.options.token = token,
+            Request::Token(token) => {
+                self.options.token = token;
+                self.renewal = Some(Renewal { sending: None, not_before: Instant::now() });
+            }
             Request::Once { .. } | Request::Cut => {}
         }
         None
@@ -208,6 +219,13 @@ impl Driver {
     async fn send_due(&mut self, connection: &mut Connection) -> Result<(), ConnectionError> {
         let now = Instant::now();
         let mut commands = Vec::new();
+        if let Some(renewal) =
+            self.renewal.as_mut().filter(|now| now.sending.is_none() && now.not_before <= Instant::now())
+        {
+            let id = connection.next_id();
+            renewal.sending = Some(id);
+            commands.push(Command::Refresh { id, token: self.options.token.clone() });
+        }
         {
             let view = self.view.borrow();
             for (id, room) in &mut self.rooms {
@@ -241,7 +259,9 @@ impl Driver {
     fn next_due(&self) -> Option<Instant> {
         let deadlines =
             |room: &Room| [room.not_before, room.joining.map(|(_, due)| due), room.sending.map(|(_, due)| due)];
-        self.rooms.values().flat_map(deadlines).flatten().min()
+        let renewal =
+            self.renewal.as_ref().filter(|renewal| renewal.sending.is_none()).map(|renewal| renewal.not_before);
+        self.rooms.values().flat_map(deadlines).flatten().chain(renewal).min()
     }
 
     /// Whether an answer should have come by now.
@@ -287,6 +307,14 @@ impl Driver {
         if let Some(reply) = self.once.remove(&id) {
             return drop(reply.send(Ok(frame)));
         }
+        if let Some(renewal) = self.renewal.take_if(|renewal| renewal.sending == Some(id)) {
+            // A token that is refused for good ends the connection in time, and with it the client.
+            if let Frame::Error { temporary: true, retry_after_ms, .. } = frame {
+                self.renewal =
+                    Some(Renewal { sending: None, not_before: Instant::now() + retry_after(retry_after_ms) });
+            }
+            return drop(renewal);
+        }
         let concerns = |room: &Room| [room.joining, room.sending].into_iter().flatten().any(|(number, _)| number == id);
         let Some((room_id, room)) = self.rooms.iter_mut().find(|(_, room)| concerns(room)) else { return };
         match frame {
@@ -300,9 +328,7 @@ impl Driver {
                 let joining = room.joining.take().is_some_and(|(number, _)| number == id);
                 room.sending = room.sending.take().filter(|_| joining);
                 if temporary {
-                    let wait =
-                        Duration::from_millis(retry_after_ms.unwrap_or(250)).mul_f64(rand::random_range(1.0..1.5));
-                    room.not_before = Some(Instant::now() + wait);
+                    room.not_before = Some(Instant::now() + retry_after(retry_after_ms));
                 } else if joining {
                     let room_id = *room_id;
                     self.view.send_modify(|view| {
@@ -334,6 +360,8 @@ impl Driver {
     }
 
     fn forget_connection(&mut self) {
+        // The next connection begins with the newest token.
+        self.renewal = None;
         for room in self.rooms.values_mut() {
             (room.joining, room.sending, room.not_before) = (None, None, None);
         }
@@ -353,6 +381,11 @@ impl Driver {
             drop(outgoing.reply.send(Err(Refusal::NotConnected)));
         }
     }
+}
+
+/// How long to wait after a temporary refusal: a little longer than told, and not as long as everybody else.
+fn retry_after(told: Option<u64>) -> Duration {
+    Duration::from_millis(told.unwrap_or(250)).mul_f64(rand::random_range(1.0..1.5))
 }
 
 async fn sleep_until(time: Option<Instant>) {

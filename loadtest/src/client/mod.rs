@@ -148,7 +148,7 @@ impl Client {
         answer.await.map_err(|_| Refusal::NotConnected)?
     }
 
-    /// Uses another access token from the next connection on, and connects again if the old one was refused.
+    /// Uses another access token from now on; connects again if the old one was refused.
     pub async fn set_token(&self, token: impl Into<String>) {
         drop(self.requests.send(Request::Token(token.into())).await);
     }

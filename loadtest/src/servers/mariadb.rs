@@ -12,8 +12,8 @@ use tokio::{io::AsyncReadExt, net::TcpStream, process::Command};
 use super::{Program, find_program, free_port};
 use crate::failure::{Failure, Outcome};
 
-/// The database that exists from the start.
-const DATABASE: &str = "mingizuk";
+/// The databases that exist from the start.
+const DATABASES: [&str; 2] = ["mingizuk", "another"];
 
 /// A running MariaDB.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl MariaDb {
         // The server may run as another user, who must be able to reach the folder.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         install(folder.path()).await?;
-        fs::write(folder.path().join("init.sql"), format!("CREATE DATABASE IF NOT EXISTS {DATABASE};\n"))?;
+        let create = DATABASES.map(|name| format!("CREATE DATABASE IF NOT EXISTS {name};\n"));
+        fs::write(folder.path().join("init.sql"), create.concat())?;
         let port = free_port()?;
         let program = launch(folder.path(), port)?;
         let mut server = Self { program, folder, port };
@@ -43,7 +44,12 @@ impl MariaDb {
 
     /// `mysql://root@127.0.0.1:port/mingizuk`.
     pub fn url(&self) -> String {
-        format!("mysql://root@127.0.0.1:{}/{DATABASE}", self.port)
+        format!("mysql://root@127.0.0.1:{}/{}", self.port, DATABASES[0])
+    }
+
+    /// Another database of the same server, for a system beside the first.
+    pub fn another_url(&self) -> String {
+        format!("mysql://root@127.0.0.1:{}/{}", self.port, DATABASES[1])
     }
 
     /// Its process.

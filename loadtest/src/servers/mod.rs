@@ -1,5 +1,6 @@
 //! Programs that tests run beside themselves: each is a guard, and ends with it.
 
+mod cluster;
 mod mariadb;
 mod mingizuk;
 mod redis;
@@ -16,6 +17,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 pub use self::{
+    cluster::Cluster,
     mariadb::MariaDb,
     mingizuk::{Finished, Mingizuk, Ready, Role, Setup},
     redis::{Redis, Sync},

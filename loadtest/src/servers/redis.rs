@@ -1,6 +1,6 @@
 //! A Redis of a test's own, with an append-only file: it can be killed and come back with everything it acknowledged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio::{
@@ -29,6 +29,7 @@ pub struct Redis {
     folder: TempDir,
     port: u16,
     sync: Sync,
+    arguments: Vec<String>,
 }
 
 impl Redis {
@@ -37,11 +38,19 @@ impl Redis {
     /// # Errors
     /// When it is not installed or does not become ready.
     pub async fn start(sync: Sync) -> Outcome<Self> {
+        Self::start_with(sync, Vec::new()).await
+    }
+
+    /// Starts one with more `arguments`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) async fn start_with(sync: Sync, arguments: Vec<String>) -> Outcome<Self> {
         let server = find_program("MINGIZUK_TEST_REDIS_SERVER", &["redis-server"])?;
         let folder = tempfile::Builder::new().prefix("mingizuk-redis-").tempdir()?;
         let port = free_port()?;
-        let program = launch(&server, &folder, port, sync)?;
-        let mut redis = Self { program, server, folder, port, sync };
+        let program = launch(&server, &folder, port, sync, &arguments)?;
+        let mut redis = Self { program, server, folder, port, sync, arguments };
         redis.ready().await?;
         Ok(redis)
     }
@@ -82,7 +91,7 @@ impl Redis {
     /// # Errors
     /// When it does not become ready.
     pub async fn restart(&mut self) -> Outcome {
-        self.program = launch(&self.server, &self.folder, self.port, self.sync)?;
+        self.program = launch(&self.server, &self.folder, self.port, self.sync, &self.arguments)?;
         self.ready().await
     }
 
@@ -102,7 +111,8 @@ impl Redis {
         self.program.signal(Signal::CONT)
     }
 
-    /// Runs a command without arguments that need quoting, such as `FLUSHALL`, and returns the first line of the answer.
+    /// Runs a command without arguments that need quoting, such as `FLUSHALL`, and returns the answer as it was sent
+    /// (RESP), at most 4 KiB of it.
     ///
     /// # Errors
     /// When there is no answer.
@@ -113,7 +123,7 @@ impl Redis {
     async fn ready(&mut self) -> Outcome {
         let port = self.port;
         self.program
-            .until_ready(async || match ask(port, "PING").await?.as_str() {
+            .until_ready(async || match ask(port, "PING").await?.trim() {
                 "+PONG" => Ok(()),
                 other => Err(std::io::Error::other(other.to_owned())),
             })
@@ -121,7 +131,7 @@ impl Redis {
     }
 }
 
-fn launch(server: &PathBuf, folder: &TempDir, port: u16, sync: Sync) -> Outcome<Program> {
+fn launch(server: &Path, folder: &TempDir, port: u16, sync: Sync, arguments: &[String]) -> Outcome<Program> {
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("redis.out"))?;
     let mut command = Command::new(server);
     command
@@ -131,6 +141,7 @@ fn launch(server: &PathBuf, folder: &TempDir, port: u16, sync: Sync) -> Outcome<
         .arg(port.to_string())
         .arg("--dir")
         .arg(folder.path())
+        .args(arguments)
         .stdout(log);
     Program::start(command, "redis", folder.path())
 }
@@ -141,8 +152,7 @@ async fn ask(port: u16, command: &str) -> std::io::Result<String> {
         socket.write_all(format!("{command}\r\n").as_bytes()).await?;
         let mut answer = vec![0; 4096];
         let length = socket.read(&mut answer).await?;
-        let text = String::from_utf8_lossy(&answer[..length]).into_owned();
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     };
     tokio::time::timeout(std::time::Duration::from_secs(2), exchange).await?
 }

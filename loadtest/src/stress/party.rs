@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::{
     client::{Client, Options, Refusal},
     ensure,
-    failure::{Failure, Outcome},
-    rest::Rest,
+    failure::{Failure, Outcome, within},
+    rest::{Rest, User},
     system::Room,
 };
 
@@ -48,6 +48,21 @@ impl Party {
         let party = Self { room, clients, rest, said: BTreeMap::new() };
         party.all_live(PATIENCE).await?;
         Ok(party)
+    }
+
+    /// Lets every member of `room` in, spread over `gateways`.
+    ///
+    /// # Errors
+    /// When somebody cannot get in.
+    pub async fn start_at(rest: Rest, room: Room, gateways: &[String]) -> Outcome<Self> {
+        let options = |(number, user): (usize, &User)| {
+            let mut gateways = gateways.to_vec();
+            let first = number % gateways.len().max(1);
+            gateways.rotate_left(first);
+            Options { gateways, rooms: vec![room.id], ..Options::new("", &user.token) }
+        };
+        let all = room.members.iter().enumerate().map(options).collect();
+        Self::start(rest, room, all).await
     }
 
     /// Everybody begins to talk, and does not stop for anything.
@@ -122,7 +137,7 @@ impl Party {
         let began = Instant::now();
         self.all_live(limit).await?;
         let text = format!("다 왔나요? {}", self.said.len());
-        let sent = self.clients[0].send(self.room.id, &text).await?;
+        let sent = within(limit, "an acknowledgement", self.clients[0].send(self.room.id, &text)).await??;
         self.note(sent.seq, text)?;
         for client in &self.clients {
             client.wait_seq(limit, self.room.id, sent.seq).await?;

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::{Form, Party};
 use crate::{
-    client::Options,
     ensure,
     failure::{Failure, Outcome},
     process,
@@ -77,18 +76,10 @@ impl World {
     /// # Errors
     /// When somebody cannot get in.
     pub async fn party_at(&self, members: usize, gateways: &[String]) -> Outcome<Party> {
-        let room = self.room(members).await?;
-        let options = |number: usize, token: &str| {
-            let mut gateways = gateways.to_vec();
-            let first = number % gateways.len();
-            gateways.rotate_left(first);
-            Options { gateways, rooms: vec![room.id], ..Options::new("", token) }
-        };
-        let all = room.members.iter().enumerate().map(|(number, user)| options(number, &user.token)).collect();
-        Party::start(self.rest()?, room, all).await
+        Party::start_at(self.rest()?, self.room(members).await?, gateways).await
     }
 
-    /// A gateway more, which reaches Redis at `redis`. It ends when it is dropped.
+    /// A gateway more, with other settings. It ends when it is dropped.
     ///
     /// # Errors
     /// When it does not become ready.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::lasting;
 use crate::{
-    client::Options,
     ensure,
     failure::{Failure, Outcome},
     rest::Rest,
@@ -29,9 +28,7 @@ async fn end_and_start_again(world: &mut World, signal: Signal) -> Outcome<Strin
     let mut process = Setup::embedded(world.system.setup.binary(), folder.path()).start(Role::AllInOne).await?;
     let (rest, gateway) = (Rest::new(process.api()?)?, process.gateway()?.to_owned());
     let room = populate(&rest, 1, 6).await?.pop().ok_or_else(|| Failure::new("no room"))?;
-    let options = |token: &str| Options { rooms: vec![room.id], ..Options::new(&gateway, token) };
-    let all = room.members.iter().map(|member| options(&member.token)).collect();
-    let mut party = Party::start(rest, room.clone(), all).await?;
+    let mut party = Party::start_at(rest, room, &[gateway]).await?;
     let talk = party.talk();
     for _ in 0..world.scale(2, 5) {
         lasting(600).await;

@@ -1,6 +1,7 @@
 //! What is done to the system, one function a scenario.
 
 mod clients;
+mod cluster;
 mod database;
 mod embedded;
 mod gateways;
@@ -9,6 +10,7 @@ mod members;
 mod nonces;
 mod redis;
 mod slow;
+mod tokens;
 mod wires;
 
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(of_clients());
     all.extend(of_hostile_clients());
     all.extend(of_members_and_data());
+    all.extend(of_tokens_and_clusters());
     all
 }
 
@@ -263,6 +266,31 @@ fn of_members_and_data() -> Vec<Scenario> {
             embedded::embedded_restarted_in_order,
             "SIGTERM to the all-in-one under load, started again",
             "everything acknowledged is there"
+        ),
+    ]
+}
+
+fn of_tokens_and_clusters() -> Vec<Scenario> {
+    vec![
+        scenario!(
+            tokens::tokens_renewed_in_time,
+            "tokens of seconds are renewed over the socket while everybody talks",
+            "no connection is closed"
+        ),
+        scenario!(
+            tokens::tokens_expire_mid_stream,
+            "tokens of seconds expire",
+            "4401; with a new token the clients resume"
+        ),
+        scenario!(
+            cluster::rooms_spread_over_a_cluster,
+            "a system on a Redis Cluster of three masters and their replicas",
+            "each room as on one Redis"
+        ),
+        scenario!(
+            cluster::cluster_master_killed_under_load,
+            "SIGKILL to a master of the cluster; its replica takes over",
+            "live again within 10 s of it, same epoch"
         ),
     ]
 }

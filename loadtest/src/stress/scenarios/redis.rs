@@ -114,7 +114,7 @@ pub(super) async fn redis_emptied(world: &mut World) -> Outcome<String> {
     party.check().await?;
     let before = party.clients[0].room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
     let answer = world.system.redis.command("FLUSHALL").await?;
-    ensure!(answer == "+OK", "{answer}");
+    ensure!(answer.trim() == "+OK", "{answer}");
     let sent = party.clients[0].send(party.room.id, "새 시작 🌱").await?;
     for client in &party.clients {
         let fresh = |view: &crate::client::View| {

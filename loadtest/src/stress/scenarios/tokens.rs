@@ -1,0 +1,77 @@
+//! Access tokens that expire while people talk.
+
+use std::time::Duration;
+
+use common::wire::close;
+use serde_json::json;
+
+use super::lasting;
+use crate::{
+    client::Client,
+    ensure,
+    failure::{Failure, Outcome},
+    rest::{Rest, User},
+    servers::{Mingizuk, Role},
+    stress::{Party, World},
+    system::populate,
+};
+
+/// How long the tokens of these scenarios are valid, in milliseconds.
+const TTL: &str = "4000";
+/// How long things may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A REST service that gives short-lived tokens, and a room of people who have them.
+async fn short_lived(world: &World) -> Outcome<(Mingizuk, Rest, Party)> {
+    let api = world.system.setup.clone().with("ACCESS_TOKEN_TTL", TTL).start(Role::Api).await?;
+    let rest = Rest::new(api.api()?)?;
+    let room = populate(&rest, 1, 4).await?.pop().ok_or_else(|| Failure::new("no room"))?;
+    let party = Party::start_at(rest.clone(), room, &world.system.gateway_urls()?).await?;
+    Ok((api, rest, party))
+}
+
+async fn renew(rest: &Rest, user: &mut User, client: &Client) -> Outcome {
+    let answer = rest.post("/auth/refresh", json!({"refresh_token": user.refresh_token})).await?;
+    let text = |name: &str| answer[name].as_str().map(str::to_owned).ok_or_else(|| Failure::new("no token"));
+    (user.token, user.refresh_token) = (text("access_token")?, text("refresh_token")?);
+    client.set_token(&user.token).await;
+    Ok(())
+}
+
+async fn renew_all(rest: &Rest, party: &mut Party) -> Outcome {
+    for (user, client) in party.room.members.iter_mut().zip(&party.clients) {
+        renew(rest, user, client).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn tokens_renewed_in_time(world: &mut World) -> Outcome<String> {
+    let (_api, rest, mut party) = short_lived(world).await?;
+    let talk = party.talk();
+    for _ in 0..world.scale(3, 10) {
+        lasting(2000).await;
+        renew_all(&rest, &mut party).await?;
+    }
+    let all = party.clients.iter().all(|client| client.view().welcomes == 1);
+    ensure!(all, "a connection with a renewed token was closed");
+    party.quiet(talk).await?;
+    renew_all(&rest, &mut party).await?;
+    party.finish().await
+}
+
+pub(super) async fn tokens_expire_mid_stream(world: &mut World) -> Outcome<String> {
+    let (_api, rest, mut party) = short_lived(world).await?;
+    let talk = party.talk();
+    lasting(2500).await;
+    party.quiet(talk).await?;
+    for client in &party.clients {
+        let refused = |view: &crate::client::View| view.stopped == Some(close::UNAUTHENTICATED);
+        client.wait_for(PATIENCE, "the end of an expired token", refused).await?;
+    }
+    renew_all(&rest, &mut party).await?;
+    let back = party.recovery(PATIENCE).await?;
+    let talk = party.talk();
+    lasting(500).await;
+    party.quiet(talk).await?;
+    Ok(format!("{}; back after {} ms", party.finish().await?, back.as_millis()))
+}
