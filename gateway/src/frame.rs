@@ -57,6 +57,22 @@ pub fn decode(text: &str) -> Result<Command, Refusal> {
     })
 }
 
+/// What holds for every text that a client may send, for fuzzing and its corpus: reading it does not panic, what is read is
+/// written as something that reads the same, and a refusal is `bad_request`.
+///
+/// # Panics
+/// When one of that does not hold.
+#[doc(hidden)]
+pub fn check_decoding(text: &str) {
+    match decode(text) {
+        Ok(command) => {
+            let written = serde_json::to_string(&command).unwrap_or_default();
+            assert_eq!(decode(&written).as_ref(), Ok(&command));
+        }
+        Err(refusal) => assert_eq!(refusal.code, ErrorCode::BadRequest),
+    }
+}
+
 /// The text of a frame.
 pub fn encode(frame: &Frame) -> Utf8Bytes {
     // Frames are made of texts, numbers and ids: nothing that JSON could refuse.
@@ -104,6 +120,18 @@ mod tests {
             let refusal = decode(text).expect_err(text);
             assert_eq!((refusal.code, refusal.id), (ErrorCode::BadRequest, id), "{text}");
         }
+    }
+
+    #[test]
+    fn the_corpus_of_the_fuzzer_holds() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/command");
+        let mut inputs = 0;
+        for file in std::fs::read_dir(corpus).expect("the corpus") {
+            let bytes = std::fs::read(file.expect("a file").path()).expect("readable");
+            check_decoding(&String::from_utf8_lossy(&bytes));
+            inputs += 1;
+        }
+        assert!(inputs >= 20, "only {inputs} inputs");
     }
 
     #[test]

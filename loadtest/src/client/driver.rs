@@ -307,13 +307,13 @@ impl Driver {
         if let Some(reply) = self.once.remove(&id) {
             return drop(reply.send(Ok(frame)));
         }
-        if let Some(renewal) = self.renewal.take_if(|renewal| renewal.sending == Some(id)) {
+        if self.renewal.take_if(|renewal| renewal.sending == Some(id)).is_some() {
             // A token that is refused for good ends the connection in time, and with it the client.
             if let Frame::Error { temporary: true, retry_after_ms, .. } = frame {
                 self.renewal =
                     Some(Renewal { sending: None, not_before: Instant::now() + retry_after(retry_after_ms) });
             }
-            return drop(renewal);
+            return;
         }
         let concerns = |room: &Room| [room.joining, room.sending].into_iter().flatten().any(|(number, _)| number == id);
         let Some((room_id, room)) = self.rooms.iter_mut().find(|(_, room)| concerns(room)) else { return };

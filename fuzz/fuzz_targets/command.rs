@@ -1,0 +1,6 @@
+//! Reading a client's frame: `cargo +nightly fuzz run command`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| gateway::frame::check_decoding(text));
