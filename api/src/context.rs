@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use common::bootstrap::Backends;
+use uuid::Uuid;
 
 use crate::auth::passwords::Passwords;
 
@@ -19,6 +20,14 @@ impl Context {
     pub fn new(backends: Backends) -> Self {
         let passwords = Arc::new(Passwords::new(backends.config.bcrypt_cost));
         Self { backends, passwords }
+    }
+
+    /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they
+    /// learn when the access token of the connection expires.
+    pub async fn sessions_ended(&self, user: Uuid) {
+        if let Err(error) = self.rooms.sessions_changed(user).await {
+            tracing::warn!(%error, %user, "the gateways were not told that sessions have ended");
+        }
     }
 }
 

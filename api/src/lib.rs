@@ -10,6 +10,8 @@
 //! | [`input`] | request bodies, and collecting what is wrong with their fields |
 //! | [`page`] | cursors and limits of lists |
 //! | [`caller`] | who is calling: the access token |
+//! | [`stream`] | JSON documents written while they are read |
+//! | [`jobs`] | what runs by the clock |
 //! | [`server`] | routes, middleware, listening, stopping |
 
 pub mod auth;
@@ -17,11 +19,13 @@ pub mod caller;
 pub mod context;
 pub mod demo;
 pub mod input;
+pub mod jobs;
 pub mod me;
 pub mod meetups;
 pub mod page;
 pub mod problem;
 pub mod room;
 pub mod server;
+pub mod stream;
 
 pub use server::{launch, openapi_document};

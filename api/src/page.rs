@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem_openapi::{
     Object,
-    types::{ParseFromJSON, ToJSON, Type},
+    types::{Example, ParseFromJSON, ToJSON, Type},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,7 +16,8 @@ pub const DEFAULT_LIMIT: u32 = 20;
 
 /// One page of a list.
 #[derive(Debug, Object)]
-pub struct Page<T: Type + ParseFromJSON + ToJSON> {
+#[oai(example)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON + Example> {
     /// The items.
     pub items: Vec<T>,
     /// Send it as `cursor` to get the next page; absent on the last one.
@@ -24,7 +25,13 @@ pub struct Page<T: Type + ParseFromJSON + ToJSON> {
     pub next_cursor: Option<String>,
 }
 
-impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
+impl<T: Type + ParseFromJSON + ToJSON + Example> Example for Page<T> {
+    fn example() -> Self {
+        Self { items: vec![T::example()], next_cursor: Some(encode_cursor(&"2026-03-01T09:30:00.000Z")) }
+    }
+}
+
+impl<T: Type + ParseFromJSON + ToJSON + Example> Page<T> {
     /// A page of at most `limit` of the `items`, of which one more than that was asked for. `key` is the place of an item
     /// in the order of the list.
     pub fn new<R: Into<T>, K: Serialize>(mut rows: Vec<R>, limit: u32, key: impl Fn(&R) -> K) -> Self {

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use common::{
+    config::Secret,
     db::{DbError, MaybeContention},
     rooms::{Refusal, RoomError},
     tokens::TokenError,
@@ -63,6 +64,9 @@ error_codes! {
     TokenExpired UNAUTHORIZED "token_expired", "로그인이 만료되었습니다.", "The access token has expired; refresh it.";
     WrongCredentials UNAUTHORIZED "wrong_credentials", "이메일 또는 비밀번호가 올바르지 않습니다.", "The email or the password is wrong.";
     BadRefreshToken UNAUTHORIZED "bad_refresh_token", "다시 로그인해 주세요.", "The refresh token is unknown, expired, used or revoked; log in again.";
+    WrongPassword FORBIDDEN "wrong_password", "현재 비밀번호가 올바르지 않습니다.", "The current password is wrong.";
+    AccountWithdrawn FORBIDDEN "account_withdrawn", "탈퇴한 계정입니다. 복구할 수 있습니다.", "The account was withdrawn; restore_token brings it back.";
+    BadRestoreToken UNAUTHORIZED "bad_restore_token", "다시 로그인해 주세요.", "The restore token is unknown, expired or used; log in again.";
     NotFound NOT_FOUND "not_found", "찾을 수 없습니다.", "There is no such thing, or it is not yours.";
     MethodNotAllowed METHOD_NOT_ALLOWED "method_not_allowed", "허용되지 않는 메서드입니다.", "The path does not support this method.";
     EmailTaken CONFLICT "email_taken", "이미 사용 중인 이메일입니다.", "An account with this email exists.";
@@ -144,6 +148,9 @@ pub struct ProblemBody {
     /// What is wrong with which field; for `invalid_input`.
     #[oai(skip_serializing_if_is_empty, default)]
     pub errors: Vec<FieldError>,
+    /// Show it to `POST /auth/restore` within 10 minutes; for `account_withdrawn`.
+    #[oai(skip_serializing_if_is_none)]
+    pub restore_token: Option<String>,
 }
 
 impl Example for ProblemBody {
@@ -156,6 +163,7 @@ impl Example for ProblemBody {
             detail: Code::InvalidInput.detail(Language::English).to_owned(),
             request_id: "0197a3c2-7b1e-7c5a-9d53-3f1d2b8f6a10".to_owned(),
             errors: vec![FieldError::example()],
+            restore_token: None,
         }
     }
 }
@@ -168,6 +176,8 @@ pub struct Failure {
     pub code: Code,
     /// What is wrong with which field.
     pub errors: Vec<FieldError>,
+    /// Brings a withdrawn account back.
+    pub restore_token: Option<Secret>,
     /// How long to wait before trying again, sent as `Retry-After`.
     pub retry_after: Option<Duration>,
     /// For the log; clients never see it.
@@ -186,6 +196,7 @@ impl Failure {
             detail: self.code.detail(language).to_owned(),
             request_id: request_id.to_owned(),
             errors: self.errors,
+            restore_token: self.restore_token.map(|token| token.expose().to_owned()),
         };
         let mut response = Response::builder().status(status).content_type(CONTENT_TYPE);
         if let Some(wait) = self.retry_after {
@@ -204,7 +215,7 @@ impl Failure {
 
 impl From<Code> for Failure {
     fn from(code: Code) -> Self {
-        Self { code, errors: Vec::new(), retry_after: None, cause: None }
+        Self { code, errors: Vec::new(), restore_token: None, retry_after: None, cause: None }
     }
 }
 

@@ -8,7 +8,7 @@ use poem::{
     error::{MethodNotAllowedError, NotFoundError},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     listener::TcpAcceptor,
-    middleware::Cors,
+    middleware::{Cors, SetHeader},
 };
 use poem_openapi::{
     OpenApi, OpenApiService, Tags,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     auth,
     context::Context,
-    me, meetups, page,
+    jobs, me, meetups, page,
     problem::{Code, Failure, Language},
     room,
 };
@@ -30,6 +30,9 @@ use crate::{
 /// Where the operations live.
 const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The docs page carries its scripts and styles in itself, and calls this server alone (Content Security Policy, level 3).
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+     font-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -66,8 +69,9 @@ pub fn openapi_document() -> String {
 /// The whole application.
 pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
+    let docs_policy = SetHeader::new().overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY);
     let routes = Route::new()
-        .nest("/docs", service.swagger_ui())
+        .nest("/docs", service.swagger_ui().with(docs_policy))
         .at(format!("{BASE}/openapi.json"), service.spec_endpoint())
         .nest(BASE, service)
         .data(context.tokens.clone())
@@ -185,6 +189,7 @@ pub async fn launch(
     let ops_stop = CancellationToken::new();
     let ops_server = tokio::spawn(ops.clone().serve(ops_listener, ops_stop.clone()));
     let relay = tokio::spawn(context.relay.clone().run(stop.clone()));
+    let jobs = tokio::spawn(jobs::run_configured(context.clone(), stop.clone()));
     let patience = context.config.shutdown_timeout;
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let stopped = async move {
@@ -196,6 +201,7 @@ pub async fn launch(
         .await;
     ops_stop.cancel();
     drop(relay.await);
+    drop(jobs.await);
     drop(ops_server.await);
     outcome
 }

@@ -239,6 +239,7 @@ macro_rules! setting_number {
 setting_number!(u32, u64, usize);
 setting_by_from_str! {
     String => String::clone,
+    bool => ToString::to_string,
     Secret => |secret| format!("{secret:?}"),
     SecretUrl => ToString::to_string,
     RoomStoreKind => |kind| kind.name().to_owned(),
@@ -362,6 +363,8 @@ settings! {
     access_token_ttl: Duration = "900000";
     /// How long a refresh token is valid after its last use (milliseconds).
     refresh_token_ttl: Duration = "1209600000";
+    /// Whether this process of the REST service runs the scheduled jobs, `true` or `false`; not in the test profile.
+    jobs: bool = "true";
     /// Web origins that browsers may call from, comma-separated, such as `https://app.example`; `*` allows any outside production.
     allowed_origins: Vec<String> = "";
     /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
@@ -406,6 +409,8 @@ impl Config {
     fn for_profile(mut self) -> Self {
         if self.profile == Profile::Test {
             self.bcrypt_cost = 4;
+            // A test moves the clock itself, and decides what runs when.
+            self.jobs = false;
         }
         self
     }

@@ -30,11 +30,23 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// # Errors
 /// See [`DbError`].
 pub async fn put(tx: &mut Tx, around: &Surroundings, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
-    let row = |body: &Body| {
+    put_all(tx, around, bodies.iter().map(|body| (room, body))).await
+}
+
+/// Queues entries for the logs of several rooms, each as [`put`] does.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn put_all<'a>(
+    tx: &mut Tx,
+    around: &Surroundings,
+    entries: impl Iterator<Item = (Uuid, &'a Body)> + Send,
+) -> Result<(), DbError> {
+    let row = |(room, body): (Uuid, &Body)| {
         let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
         Ok(vec![around.ids.next_id().into(), room.into(), json.into(), around.clock.now().into()])
     };
-    let rows = bodies.iter().map(row).collect::<Result<_, DbError>>()?;
+    let rows = entries.map(row).collect::<Result<_, DbError>>()?;
     insert_rows(tx, "room_outbox", &["id", "room_id", "body", "created_at"], rows).await
 }
 

@@ -6,13 +6,14 @@ use serde::Deserialize;
 
 use super::{
     rules,
-    store::{self, AccountError, Grant, NewUser, Refreshed},
+    sessions::{self, Device, Grant, Refreshed},
+    store::{self, AccountError, NewUser},
 };
 use crate::{
     caller::Caller,
     context::Context,
     input::{Fields, Input},
-    me::endpoints::Profile,
+    me::{model::Profile, withdrawal},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
 };
@@ -36,6 +37,8 @@ pub struct SignUp {
     pub nickname: String,
     /// An IANA name; `Asia/Seoul` if absent.
     pub timezone: Option<String>,
+    /// `monday` or `sunday`; `monday` if absent.
+    pub week_start: Option<String>,
 }
 
 impl poem_openapi::types::Example for SignUp {
@@ -45,6 +48,7 @@ impl poem_openapi::types::Example for SignUp {
             password: "stretch2gether".to_owned(),
             nickname: "밍기".to_owned(),
             timezone: Some("Asia/Seoul".to_owned()),
+            week_start: None,
         }
     }
 }
@@ -81,8 +85,24 @@ impl poem_openapi::types::Example for Refresh {
     }
 }
 
+/// A restore token.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct Restore {
+    /// From the log-in that was refused with `account_withdrawn`, at most 10 minutes ago.
+    pub restore_token: String,
+}
+
+impl poem_openapi::types::Example for Restore {
+    fn example() -> Self {
+        Self { restore_token: "Zk4T0v8bq5pX0m3cYt1oWk7hJ2vR9sL4nZ6aDfGuEiBw".to_owned() }
+    }
+}
+
 /// A session's tokens.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct LoggedIn {
     /// The account.
     pub user: Profile,
@@ -92,6 +112,17 @@ pub struct LoggedIn {
     pub refresh_token: String,
     /// Seconds until `access_token` expires.
     pub expires_in: u64,
+}
+
+impl poem_openapi::types::Example for LoggedIn {
+    fn example() -> Self {
+        Self {
+            user: Profile::example(),
+            access_token: "eyJhbGciOiJIUzI1NiIsImtpZCI6ImxvY2FsIn0.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl".to_owned(),
+            refresh_token: Refresh::example().refresh_token,
+            expires_in: 900,
+        }
+    }
 }
 
 /// The account is made and logged in.
@@ -132,36 +163,59 @@ impl Endpoints {
         request: &Request,
         input: Input<SignUp>,
     ) -> Result<SignedUp, Problem<{ WITH_BODY | codes(&[Code::EmailTaken, Code::NicknameTaken]) }>> {
-        let SignUp { email, password, nickname, timezone } = input.0;
+        let SignUp { email, password, nickname, timezone, week_start } = input.0;
         let mut fields = Fields::new();
         let email = rules::email(&mut fields, &email);
         rules::password(&mut fields, "password", &password);
         let nickname = rules::nickname(&mut fields, &nickname);
         let time_zone = rules::time_zone(&mut fields, timezone.as_deref());
+        let week_start = rules::week_start(&mut fields, week_start.as_deref());
         fields.finish()?;
         let password_hash = cx.passwords.hash(password).await?;
-        let new = NewUser { email, password_hash, nickname, time_zone };
-        let user = store::create_user(&cx.db, &cx.around, new).await?;
-        let grant = begin_session(&cx, user.id, request).await?;
+        let new = NewUser { email, password_hash, nickname, time_zone, week_start };
+        let (user, grant) = store::sign_up(&cx.db, &cx.around, new, &device(&cx, request)).await?;
         Ok(SignedUp::Created(Json(logged_in(&cx, user, grant)?)))
     }
 
     /// Log in
     ///
     /// Begins a session on this device. An unknown email and a wrong password get the same answer, in the same time.
+    /// A withdrawn account is answered `account_withdrawn`, with a `restore_token` that is valid for 10 minutes.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(
         &self,
         cx: Data<&Context>,
         request: &Request,
         input: Input<LogIn>,
-    ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::WrongCredentials]) }>> {
+    ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::WrongCredentials, Code::AccountWithdrawn]) }>> {
         let LogIn { email, password } = input.0;
         let user = store::user_by_email(&cx.db, &email).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let right = cx.passwords.verify(password, hash).await?;
         let user = user.filter(|_| right).ok_or(Code::WrongCredentials)?;
-        let grant = begin_session(&cx, user.id, request).await?;
+        if user.withdrawn_at.is_some() {
+            let token = withdrawal::offer_restore(&cx.db, &cx.around, user.id).await?;
+            return Err(Failure { restore_token: Some(token), ..Code::AccountWithdrawn.into() }.into());
+        }
+        let grant = sessions::begin(&cx.db, &cx.around, user.id, &device(&cx, request)).await?;
+        Ok(Json(logged_in(&cx, user, grant)?))
+    }
+
+    /// Restore a withdrawn account
+    ///
+    /// Takes the withdrawal back and logs in on this device. Everything is as it was, but meetups that the withdrawal
+    /// cancelled stay cancelled.
+    #[oai(path = "/restore", method = "post", operation_id = "restore_account")]
+    async fn restore(
+        &self,
+        cx: Data<&Context>,
+        request: &Request,
+        input: Input<Restore>,
+    ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::BadRestoreToken]) }>> {
+        let device = device(&cx, request);
+        let restored = withdrawal::restore(&cx.db, &cx.around, &input.0.restore_token, &device).await?;
+        let grant = restored.ok_or(Code::BadRestoreToken)?;
+        let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
         Ok(Json(logged_in(&cx, user, grant)?))
     }
 
@@ -176,17 +230,17 @@ impl Endpoints {
         input: Input<Refresh>,
     ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::BadRefreshToken]) }>> {
         let ttl = cx.config.refresh_token_ttl;
-        let refreshed = store::refresh(&cx.db, &cx.around, &input.0.refresh_token, ttl).await?;
+        let refreshed = sessions::refresh(&cx.db, &cx.around, &input.0.refresh_token, ttl).await?;
         let grant = match refreshed {
             Refreshed::Granted(grant) => grant,
             Refreshed::Refused => return Err(Code::BadRefreshToken.into()),
             Refreshed::Reused { user, session } => {
                 tracing::warn!(%user, %session, "a refresh token was used twice; its session is revoked");
-                close_connections(&cx, user).await;
+                cx.sessions_ended(user).await;
                 return Err(Code::BadRefreshToken.into());
             }
         };
-        let user = store::user(&cx.db, grant.user).await?.ok_or(Code::BadRefreshToken)?;
+        let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRefreshToken)?;
         Ok(Json(logged_in(&cx, user, grant)?))
     }
 
@@ -196,22 +250,16 @@ impl Endpoints {
     #[oai(path = "/logout", method = "post", operation_id = "log_out")]
     async fn log_out(&self, cx: Data<&Context>, caller: Caller) -> Result<LoggedOut, Problem<SECURED>> {
         let now = cx.around.clock.now();
-        store::revoke_session(&cx.db, caller.0.user, caller.0.session, now).await?;
-        close_connections(&cx, caller.0.user).await;
+        if sessions::revoke_session(&cx.db, caller.0.user, caller.0.session, now).await? {
+            cx.sessions_ended(caller.0.user).await;
+        }
         Ok(LoggedOut::Done)
     }
 }
 
-/// Tells the gateways that sessions of the user have ended. If it fails, their connections end with their tokens, minutes later.
-async fn close_connections(cx: &Context, user: uuid::Uuid) {
-    if let Err(error) = cx.rooms.sessions_changed(user).await {
-        tracing::warn!(%error, %user, "the gateways could not be told of an ended session");
-    }
-}
-
-async fn begin_session(cx: &Context, user: uuid::Uuid, request: &Request) -> Result<Grant, Failure> {
-    let device: String = request.header("user-agent").unwrap_or_default().chars().take(MAX_DEVICE_CHARS).collect();
-    Ok(store::begin_session(&cx.db, &cx.around, user, &device, cx.config.refresh_token_ttl).await?)
+fn device(cx: &Context, request: &Request) -> Device {
+    let name = request.header("user-agent").unwrap_or_default().chars().take(MAX_DEVICE_CHARS).collect();
+    Device { name, ttl: cx.config.refresh_token_ttl }
 }
 
 fn logged_in(cx: &Context, user: store::User, grant: Grant) -> Result<LoggedIn, Failure> {

@@ -1,69 +1,141 @@
 //! Hashing and verifying passwords with bcrypt, off the threads that serve requests.
 
-use std::sync::OnceLock;
+use std::{sync::Arc, time::Duration};
 
+use common::config::Secret;
 use tokio::sync::Semaphore;
 
 use crate::problem::{Code, Failure};
 
 /// Hashes of one process at a time, at most: each takes a whole core for a while, and chat must go on.
 const CONCURRENT: usize = 2;
+/// Passwords that wait for their turn, at most; the next one is told to come back.
+const WAITING: usize = 64;
+/// The longest that a password waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When to come back.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Hashes and verifies passwords.
 #[derive(Debug)]
 pub struct Passwords {
     cost: u32,
-    turns: Semaphore,
-    /// What an unknown email's password is compared with, so that it takes as long as a known one's.
-    nobody: OnceLock<String>,
+    turns: Arc<Semaphore>,
+    places: Semaphore,
+    /// What an unknown email's password is compared with, so that it takes as long as a known one's. It is the hash of
+    /// nothing: comparing costs the same whether or not a password for it exists.
+    nobody: String,
 }
 
 impl Passwords {
     /// With the work factor `cost`.
     pub fn new(cost: u32) -> Self {
-        Self { cost, turns: Semaphore::new(CONCURRENT), nobody: OnceLock::new() }
+        Self {
+            cost,
+            turns: Arc::new(Semaphore::new(CONCURRENT)),
+            places: Semaphore::new(WAITING + CONCURRENT),
+            nobody: format!("$2b${cost:02}${}", ".".repeat(53)),
+        }
     }
 
-    /// The hash to store.
+    /// The hash to store of a password of at most [`MAX_PASSWORD_BYTES`](super::rules::MAX_PASSWORD_BYTES).
     ///
     /// # Errors
-    /// [`Code::Internal`] if bcrypt fails, which no password of at most 72 bytes makes it do.
+    /// [`Code::Unavailable`] when too many passwords wait.
     pub async fn hash(&self, password: String) -> Result<String, Failure> {
-        let cost = self.cost;
-        self.run(move || bcrypt::non_truncating_hash(password, cost)).await
+        let (cost, password) = (self.cost, Secret::new(password));
+        self.run(move || bcrypt::hash(password.expose(), cost)).await
     }
 
     /// Whether `password` has the hash; with no hash, `false` after as long a time.
     ///
     /// # Errors
-    /// [`Code::Internal`] if the hash is not one of bcrypt's.
+    /// [`Code::Unavailable`] when too many passwords wait, [`Code::Internal`] if the hash is not one of bcrypt's.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Failure> {
         let known = hash.is_some();
-        let hash = match hash {
-            Some(hash) => hash,
-            None => self.nobody().await?,
-        };
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
         // No stored hash is of a longer password, and bcrypt would compare only the beginning.
         let fits = password.len() <= super::rules::MAX_PASSWORD_BYTES;
         let same = self.run(move || bcrypt::verify(password, &hash)).await?;
         Ok(same && known && fits)
     }
 
-    async fn nobody(&self) -> Result<String, Failure> {
-        if let Some(hash) = self.nobody.get() {
-            return Ok(hash.clone());
-        }
-        let hash = self.hash(String::new()).await?;
-        Ok(self.nobody.get_or_init(|| hash).clone())
-    }
-
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
     ) -> Result<T, Failure> {
+        let busy = || Failure {
+            retry_after: Some(RETRY_AFTER),
+            cause: Some("too many passwords wait to be hashed".to_owned()),
+            ..Code::Unavailable.into()
+        };
         let failed = |error: String| Failure { cause: Some(error), ..Code::Internal.into() };
-        let _turn = self.turns.acquire().await.map_err(|error| failed(error.to_string()))?;
-        let outcome = tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?;
-        outcome.map_err(|error| failed(error.to_string()))
+        let _place = self.places.try_acquire().map_err(|_| busy())?;
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|error| failed(error.to_string()))?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, even when whoever asked has gone away.
+            let _turn = turn;
+            work()
+        });
+        hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_compared_to_its_last_byte() {
+        let passwords = Passwords::new(4);
+        for length in [8, 71, 72] {
+            let password = "x".repeat(length);
+            let hash = passwords.hash(password.clone()).await.expect("a hash");
+            assert!(passwords.verify(password.clone(), Some(hash.clone())).await.expect("verified"), "{length}");
+            let mut other = password.clone();
+            other.replace_range(length - 1.., "y");
+            assert!(!passwords.verify(other, Some(hash.clone())).await.expect("verified"), "{length}");
+            assert!(!passwords.verify(format!("{password}x"), Some(hash)).await.expect("verified"), "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_compared_at_the_same_cost_and_has_no_password() {
+        let passwords = Passwords::new(4);
+        let (_, cost) = (0, passwords.nobody.parse::<bcrypt::HashParts>().expect("a hash of bcrypt's form").get_cost());
+        assert_eq!(cost, 4);
+        assert!(!passwords.verify("stretch2gether".to_owned(), None).await.expect("verified"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_told_to_come_back() {
+        let passwords = Arc::new(Passwords::new(4));
+        // Nobody's turn comes: both are taken.
+        let turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.expect("turns");
+        let ask = || {
+            let passwords = Arc::clone(&passwords);
+            tokio::spawn(async move { passwords.verify("x".to_owned(), None).await })
+        };
+        let crowd: Vec<_> = (0..WAITING + CONCURRENT).map(|_| ask()).collect();
+        while passwords.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = ask().await.expect("no panic").expect_err("the queue is full");
+        assert_eq!((refused.code, refused.retry_after), (Code::Unavailable, Some(RETRY_AFTER)));
+        drop(turns);
+        for waiting in crowd {
+            assert!(!waiting.await.expect("no panic").expect("its turn came"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_forever() {
+        let passwords = Passwords::new(4);
+        let _turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.expect("turns");
+        let refused = passwords.hash("x".to_owned()).await.expect_err("no turn came");
+        assert_eq!(refused.code, Code::Unavailable);
     }
 }

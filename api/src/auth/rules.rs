@@ -1,6 +1,7 @@
 //! What an account's fields must be.
 
 use chrono_tz::Tz;
+use common::text::fold;
 
 use crate::input::Fields;
 
@@ -10,8 +11,23 @@ const MIN_PASSWORD_CHARS: usize = 8;
 const MAX_EMAIL_CHARS: usize = 254;
 /// Characters of a nickname, at most.
 pub const MAX_NICKNAME_CHARS: usize = 16;
+/// Characters of a nickname's folded form, at most. Some characters fold to a dozen.
+const MAX_NICKNAME_KEY_CHARS: usize = 64;
 /// The time zone of whoever names none.
 pub const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
+/// The first day of the week of whoever names none.
+pub const DEFAULT_WEEK_START: &str = "monday";
+
+/// What a user may change about their account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// As others see it.
+    pub nickname: String,
+    /// An IANA name.
+    pub time_zone: String,
+    /// `monday` or `sunday`.
+    pub week_start: String,
+}
 
 /// The email trimmed; noted as wrong unless it is `local@domain` with a dot in the domain.
 pub fn email(fields: &mut Fields, value: &str) -> String {
@@ -19,7 +35,8 @@ pub fn email(fields: &mut Fields, value: &str) -> String {
     let good = email.split_once('@').is_some_and(|(local, domain)| {
         let labels: Vec<&str> = domain.split('.').collect();
         let domain_ok = labels.len() > 1 && labels.iter().all(|label| !label.is_empty());
-        !local.is_empty() && domain_ok && !domain.contains('@') && !email.contains(char::is_whitespace)
+        let fits = fold(&email).chars().count() <= MAX_EMAIL_CHARS;
+        !local.is_empty() && domain_ok && fits && !domain.contains('@') && !email.contains(char::is_whitespace)
     });
     fields.check(email.is_empty() || good, "email", "malformed");
     email
@@ -37,7 +54,23 @@ pub fn password(fields: &mut Fields, field: &str, value: &str) {
 pub fn nickname(fields: &mut Fields, value: &str) -> String {
     let nickname = fields.text("nickname", value, MAX_NICKNAME_CHARS);
     fields.check(!nickname.contains(['\n', '\t']), "nickname", "control_character");
+    fields.check(!nickname.contains(is_invisible), "nickname", "invisible_character");
+    fields.check(fold(&nickname).chars().count() <= MAX_NICKNAME_KEY_CHARS, "nickname", "too_long");
     nickname
+}
+
+/// Characters that show nothing or turn the direction of what follows: with them two nicknames could look the same. The
+/// joiner and the variation selectors, which emoji need, are not among them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{115f}' | '\u{1160}' | '\u{ffa0}' | '\u{feff}')
+}
+
+/// The first day of the week, the default if there is none.
+pub fn week_start(fields: &mut Fields, value: Option<&str>) -> String {
+    let day = value.unwrap_or(DEFAULT_WEEK_START);
+    fields.check(matches!(day, "monday" | "sunday"), "week_start", "unknown");
+    day.to_owned()
 }
 
 /// The IANA name of a time zone, the default if there is none.
@@ -96,6 +129,11 @@ mod tests {
     fn nicknames_and_time_zones() {
         assert_eq!(codes(|f| drop(nickname(f, "열여섯글자까지는괜찮은별명입니다"))), Vec::<String>::new());
         assert_eq!(codes(|f| drop(nickname(f, "열일곱글자가되면너무길어진별명이다야"))), ["too_long"]);
+        assert_eq!(codes(|f| drop(nickname(f, "👨‍👩‍👧 가족"))), Vec::<String>::new());
+        assert_eq!(codes(|f| drop(nickname(f, "밍\u{200b}기"))), ["invisible_character"]);
+        assert_eq!(codes(|f| drop(nickname(f, &"\u{fdfa}".repeat(16)))), ["too_long"]);
+        assert_eq!(codes(|f| drop(week_start(f, None))), Vec::<String>::new());
+        assert_eq!(codes(|f| drop(week_start(f, Some("friday")))), ["unknown"]);
         assert_eq!(codes(|f| drop(time_zone(f, Some("Asia/Pyongyang")))), Vec::<String>::new());
         assert_eq!(codes(|f| drop(time_zone(f, Some("Moon/Tycho")))), ["unknown"]);
     }

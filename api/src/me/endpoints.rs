@@ -1,50 +1,35 @@
 //! `/me`.
 
-use common::time::Timestamp;
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, payload::Json};
-use uuid::Uuid;
+use poem_openapi::{ApiResponse, OpenApi, payload::Json};
 
+use super::{
+    export::{self, Export},
+    model::{PasswordChange, Profile, ProfileChanges},
+    rules, withdrawal,
+};
 use crate::{
-    auth::store::{self, User},
+    auth::{
+        rules as account_rules,
+        store::{self, User},
+    },
     caller::Caller,
     context::Context,
-    problem::{Code, Problem, SECURED},
+    input::{Fields, Input},
+    problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
+    stream::JsonStream,
 };
 
 /// The operations.
 pub struct Endpoints;
 
-/// An account as its owner sees it.
-#[derive(Debug, Object)]
-pub struct Profile {
-    /// The account's id.
-    pub id: Uuid,
-    /// Absent for accounts made by social log-in without one.
-    #[oai(skip_serializing_if_is_none)]
-    pub email: Option<String>,
-    /// As others see it.
-    pub nickname: String,
-    /// An IANA name: in which the user's days begin and end.
-    pub timezone: String,
-    /// `monday` or `sunday`.
-    pub week_start: String,
-    /// When the account was made.
-    pub created_at: Timestamp,
-}
-
-impl From<User> for Profile {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id,
-            email: user.email,
-            nickname: user.nickname,
-            timezone: user.time_zone,
-            week_start: user.week_start,
-            created_at: user.created_at,
-        }
-    }
+/// Done; there is nothing to say.
+#[derive(ApiResponse)]
+pub enum Changed {
+    /// Done.
+    #[oai(status = 204)]
+    Done,
 }
 
 #[OpenApi(prefix_path = "/me", tag = "Tag::Me")]
@@ -52,8 +37,77 @@ impl Endpoints {
     /// Your profile
     #[oai(path = "/", method = "get", operation_id = "get_me")]
     async fn get_me(&self, cx: Data<&Context>, caller: Caller) -> Result<Json<Profile>, Problem<SECURED>> {
-        // An account that is gone has left valid tokens behind for a few minutes.
-        let user = store::user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?;
-        Ok(Json(user.into()))
+        Ok(Json(myself(&cx, &caller).await?.into()))
     }
+
+    /// Change your profile
+    ///
+    /// What is absent stays as it is. Entries of rooms keep the nickname of their time.
+    #[oai(path = "/", method = "patch", operation_id = "update_me")]
+    async fn update_me(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        input: Input<ProfileChanges>,
+    ) -> Result<Json<Profile>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NicknameTaken]) }>> {
+        let user = myself(&cx, &caller).await?;
+        let mut fields = Fields::new();
+        let profile = rules::changed(&mut fields, &user, input.0);
+        fields.finish()?;
+        store::update_profile(&cx.db, user.id, &profile).await?;
+        Ok(Json(myself(&cx, &caller).await?.into()))
+    }
+
+    /// Change your password
+    ///
+    /// Ends every other session: their refresh tokens are refused, and the gateway closes their connections.
+    #[oai(path = "/password", method = "put", operation_id = "change_password")]
+    async fn change_password(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        input: Input<PasswordChange>,
+    ) -> Result<Changed, Problem<{ SECURED | WITH_BODY | codes(&[Code::WrongPassword]) }>> {
+        let PasswordChange { old_password, new_password } = input.0;
+        let mut fields = Fields::new();
+        account_rules::password(&mut fields, "new_password", &new_password);
+        fields.finish()?;
+        let old = myself(&cx, &caller).await?.password_hash;
+        if !cx.passwords.verify(old_password, old.clone()).await? {
+            return Err(Code::WrongPassword.into());
+        }
+        let new = cx.passwords.hash(new_password).await?;
+        let (user, session, now) = (caller.0.user, caller.0.session, cx.around.clock.now());
+        let ended = store::replace_password(&cx.db, user, &old.unwrap_or_default(), &new, session, now).await?;
+        ended.ok_or(Code::WrongPassword)?;
+        cx.sessions_ended(user).await;
+        Ok(Changed::Done)
+    }
+
+    /// Withdraw
+    ///
+    /// Every session ends and the gateway closes your connections (4403). Upcoming meetups that you host are cancelled:
+    /// hand them over first if they are to take place. For a month logging in offers to restore everything; then the
+    /// account is removed with what is its own. Chat messages stay, from "탈퇴한 회원".
+    #[oai(path = "/", method = "delete", operation_id = "withdraw")]
+    async fn withdraw(&self, cx: Data<&Context>, caller: Caller) -> Result<Changed, Problem<SECURED>> {
+        withdrawal::withdraw(&cx.db, &cx.around, caller.0.user).await?;
+        cx.relay.wake();
+        cx.sessions_ended(caller.0.user).await;
+        Ok(Changed::Done)
+    }
+
+    /// Export everything about you
+    ///
+    /// One JSON document, written while it is read: it has no limit of size.
+    #[oai(path = "/export", method = "get", operation_id = "export_me")]
+    async fn export_me(&self, cx: Data<&Context>, caller: Caller) -> Result<JsonStream<Export>, Problem<SECURED>> {
+        let user = myself(&cx, &caller).await?;
+        Ok(JsonStream::new(export::stream(cx.0.clone(), user)))
+    }
+}
+
+/// The caller's account. One that was withdrawn has left valid tokens behind for a few minutes.
+async fn myself(cx: &Context, caller: &Caller) -> Result<User, Failure> {
+    Ok(store::active_user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?)
 }

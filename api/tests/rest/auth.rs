@@ -105,3 +105,65 @@ async fn whatever_is_refused_is_a_problem_with_the_request_id() {
         assert_eq!(answer.refused(status, code)["request_id"], "test-1");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_sign_up_with_one_email_at_once_one_gets_it() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let sign_up = async |i: usize| {
+            let nickname = format!("밍기{i}");
+            let body = json!({"email": "same@example.com", "password": "stretch2gether", "nickname": nickname});
+            service.call(Method::POST, "/auth/signup", None, Some(body)).await
+        };
+        let answers = futures_util::future::join_all((0..8).map(sign_up)).await;
+        let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+        assert_eq!(made.len(), 1);
+        for answer in refused {
+            answer.refused(409, "email_taken");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_shown_many_times_at_once_is_a_lost_reply() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let user = service.sign_up("밍기").await;
+        let refresh = async |token: String| {
+            service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
+        };
+        let answers = futures_util::future::join_all((0..8).map(|_| refresh(user.refresh_token.clone()))).await;
+        let mut tokens: Vec<String> = Vec::new();
+        for answer in answers {
+            tokens.push(user_of(&answer.expect(200)).refresh_token);
+        }
+        for token in tokens {
+            refresh(token).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_password_works_and_texts_that_grow_when_folded_are_refused() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let sign_up = async |email: &str, password: &str, nickname: &str| {
+            let body = json!({"email": email, "password": password, "nickname": nickname});
+            service.call(Method::POST, "/auth/signup", None, Some(body)).await
+        };
+        let longest = format!("{}1", "a".repeat(71));
+        sign_up("a@example.com", &longest, "밍기").await.expect(201);
+        let log_in = async |password: String| {
+            let body = json!({"email": "a@example.com", "password": password});
+            service.call(Method::POST, "/auth/login", None, Some(body)).await
+        };
+        log_in(longest.clone()).await.expect(200);
+        log_in(format!("{}2", "a".repeat(71))).await.refused(401, "wrong_credentials");
+        log_in(format!("{longest}1")).await.refused(401, "wrong_credentials");
+        let wide = "\u{fdfa}".repeat(16);
+        sign_up("b@example.com", "stretch2gether", &wide).await.refused(400, "invalid_input");
+        let email = format!("{}@example.com", "\u{fdfa}".repeat(40));
+        sign_up(&email, "stretch2gether", "무너").await.refused(400, "invalid_input");
+        sign_up("c@example.com", "stretch2gether", "탈퇴한 회원").await.refused(409, "nickname_taken");
+    }
+}

@@ -1,8 +1,10 @@
 //! The REST service over real HTTP, on both databases: one file a noun.
-#![expect(clippy::expect_used, reason = "tests")]
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod auth;
 mod demo;
+mod document;
+mod me;
 mod meetups;
 mod room;
 mod service;

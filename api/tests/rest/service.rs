@@ -106,6 +106,10 @@ impl Service {
         self.call(Method::POST, path, Some(&user.token), Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, user: &User, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(&user.token), Some(body)).await
+    }
+
     pub(crate) async fn put(&self, path: &str, user: &User, body: Option<Value>) -> Answer {
         self.call(Method::PUT, path, Some(&user.token), body).await
     }

@@ -1,0 +1,145 @@
+//! Removing accounts whose withdrawal is final, with what is theirs.
+//!
+//! Their chat messages stay, from "탈퇴한 회원", and so do meetups they hosted, for the people who took part.
+
+use common::{
+    db::{Db, DbError, Tx, sql},
+    membership::MemberState,
+    outbox::RelayError,
+    rooms::RoomError,
+    time::Timestamp,
+    transaction,
+    wire::Person,
+};
+use uuid::Uuid;
+
+use super::rules;
+use crate::{
+    context::Context,
+    meetups::{members, store::MeetupError},
+};
+
+/// Accounts or memberships looked at together.
+const BATCH: u32 = 100;
+/// The shortest month: no withdrawal becomes final sooner.
+const SHORTEST: std::time::Duration = std::time::Duration::from_secs(28 * 86_400);
+
+/// Why an account could not be purged.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The room log.
+    #[error(transparent)]
+    Rooms(#[from] RoomError),
+    /// What SQL still had to tell the rooms.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// A meetup that could not be left.
+    #[error(transparent)]
+    Meetup(#[from] MeetupError),
+    /// Some accounts could not be purged; the others were.
+    #[error("{0} accounts could not be purged")]
+    Some(usize),
+}
+
+/// Purges every account whose withdrawal is final. Returns how many.
+///
+/// # Errors
+/// What stopped the search for accounts, or [`PurgeError::Some`]: one that fails does not keep the others.
+pub async fn purge_withdrawn(cx: &Context) -> Result<usize, PurgeError> {
+    let now = cx.around.clock.now();
+    let (mut purged, mut failed, mut after) = (0, 0, (Timestamp(1), Uuid::nil()));
+    loop {
+        let batch = withdrawn_before(&cx.db, now - SHORTEST, after).await?;
+        let Some(last) = batch.last() else { break };
+        after = *last;
+        for (withdrawn_at, user) in batch.into_iter().filter(|(at, _)| rules::final_from(*at) < now) {
+            match purge(cx, user, withdrawn_at).await {
+                Ok(()) => purged += 1,
+                Err(error) => {
+                    failed += 1;
+                    tracing::error!(%user, %error, "an account could not be purged");
+                }
+            }
+        }
+    }
+    if failed > 0 { Err(PurgeError::Some(failed)) } else { Ok(purged) }
+}
+
+async fn withdrawn_before(
+    db: &Db,
+    until: Timestamp,
+    (at, id): (Timestamp, Uuid),
+) -> Result<Vec<(Timestamp, Uuid)>, DbError> {
+    sql("SELECT withdrawn_at, id FROM users WHERE withdrawn_at >= ? AND (withdrawn_at > ? OR id > ?) \
+         AND withdrawn_at <= ? ORDER BY withdrawn_at, id LIMIT ?")
+    .bind(at)
+    .bind(at)
+    .bind(id)
+    .bind(until)
+    .bind(BATCH)
+    .all(db)
+    .await
+}
+
+/// Purges one account. Each step may be repeated: a purge that was interrupted ends at the next run.
+async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<(), PurgeError> {
+    leave_meetups(cx, user).await?;
+    // What the rooms are still to be told names the person: it must be in the logs before they are rewritten.
+    cx.relay.drain().await?;
+    cx.rooms.anonymise(user).await?;
+    transaction!(cx.db, |tx| remove(tx, user, withdrawn_at))?;
+    Ok(())
+}
+
+/// Leaves the meetups that are not over, so that those who wait move up and the rooms are told.
+async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
+    let mut after = Uuid::nil();
+    loop {
+        let open: Vec<(Uuid,)> = sql("SELECT m.id FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
+             WHERE mm.user_id = ? AND mm.state <> ? AND m.id > ? AND m.cancelled_at IS NULL AND m.ends_at > ? \
+             AND m.host_id <> ? ORDER BY m.id LIMIT ?")
+        .bind(user)
+        .bind(MemberState::Removed.as_str())
+        .bind(after)
+        .bind(cx.around.clock.now())
+        .bind(user)
+        .bind(BATCH)
+        .all(&cx.db)
+        .await?;
+        let Some((last,)) = open.last() else { return Ok(()) };
+        after = *last;
+        for (meetup,) in open {
+            members::leave(&cx.db, &cx.around, meetup, user).await?;
+        }
+    }
+}
+
+/// Removes every row of the account. Tables that name it by a foreign key with `ON DELETE CASCADE` follow by themselves.
+async fn remove(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<(), DbError> {
+    let lock = format!("SELECT withdrawn_at FROM users WHERE id = ?{}", tx.dialect().for_update());
+    let now: Option<Option<Timestamp>> = sql(lock).bind(user).scalar(&mut *tx).await?;
+    if now.flatten() != Some(withdrawn_at) {
+        // Restored, or purged by another, since it was found.
+        return Ok(());
+    }
+    for (state, column) in [(MemberState::Member, "member_count"), (MemberState::Waiting, "waiting_count")] {
+        sql(format!(
+            "UPDATE meetups SET {column} = {column} - 1 WHERE id IN \
+             (SELECT meetup_id FROM meetup_members WHERE user_id = ? AND state = ?)"
+        ))
+        .bind(user)
+        .bind(state.as_str())
+        .run(&mut *tx)
+        .await?;
+    }
+    for statement in ["DELETE FROM meetup_members WHERE user_id = ?", "DELETE FROM room_reads WHERE user_id = ?"] {
+        sql(statement).bind(user).run(&mut *tx).await?;
+    }
+    let heir = Person::withdrawn().id;
+    sql("UPDATE meetups SET host_id = ? WHERE host_id = ?").bind(heir).bind(user).run(&mut *tx).await?;
+    sql("DELETE FROM users WHERE id = ?").bind(user).run(&mut *tx).await?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What may be changed about an account, and when a withdrawal is final.
+
+use chrono::{Months, TimeZone};
+use chrono_tz::Asia::Seoul;
+use common::time::Timestamp;
+use poem_openapi::types::MaybeUndefined;
+
+use super::model::ProfileChanges;
+use crate::{
+    auth::{
+        rules::{self, Profile},
+        store::User,
+    },
+    input::Fields,
+};
+
+/// The user's profile after the changes; what is wrong with them is noted.
+pub fn changed(fields: &mut Fields, user: &User, changes: ProfileChanges) -> Profile {
+    let mut given = |field: &str, value: MaybeUndefined<String>| match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => {
+            fields.wrong(field, "missing");
+            None
+        }
+        MaybeUndefined::Value(value) => Some(value),
+    };
+    let nickname = given("nickname", changes.nickname);
+    let time_zone = given("timezone", changes.timezone);
+    let week_start = given("week_start", changes.week_start);
+    Profile {
+        nickname: nickname.map_or_else(|| user.nickname.clone(), |value| rules::nickname(fields, &value)),
+        time_zone: time_zone.map_or_else(|| user.time_zone.clone(), |value| rules::time_zone(fields, Some(&value))),
+        week_start: week_start.map_or_else(|| user.week_start.clone(), |value| rules::week_start(fields, Some(&value))),
+    }
+}
+
+/// When one calendar month in Seoul has passed since a withdrawal; the last day of a shorter month stands for the days
+/// that it lacks.
+pub fn final_from(withdrawn_at: Timestamp) -> Timestamp {
+    let local = withdrawn_at.to_utc().with_timezone(&Seoul).naive_local();
+    let later = local.checked_add_months(Months::new(1)).unwrap_or(local);
+    Seoul.from_local_datetime(&later).earliest().map_or(withdrawn_at, |at| at.to_utc().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_withdrawal_is_final_a_calendar_month_later_in_seoul() {
+        for (withdrawn, after) in [
+            ("2026-01-31T12:00:00+09:00", "2026-02-28T12:00:00+09:00"),
+            ("2028-01-31T12:00:00+09:00", "2028-02-29T12:00:00+09:00"),
+            ("2026-01-28T23:00:00+09:00", "2026-02-28T23:00:00+09:00"),
+            ("2026-02-28T00:00:00+09:00", "2026-03-28T00:00:00+09:00"),
+            ("2026-12-31T23:59:59+09:00", "2027-01-31T23:59:59+09:00"),
+            // Still the last of March in UTC, the first of April in Seoul.
+            ("2026-03-31T20:00:00Z", "2026-04-30T20:00:00Z"),
+        ] {
+            let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+            assert_eq!(final_from(time(withdrawn)), time(after), "{withdrawn}");
+        }
+    }
+}

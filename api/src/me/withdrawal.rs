@@ -1,0 +1,88 @@
+//! Withdrawing an account, and taking that back within a month.
+
+use std::time::Duration;
+
+use common::{
+    config::Secret,
+    db::{Db, DbError, Tx, sql},
+    ids::Surroundings,
+    time::Timestamp,
+    transaction,
+};
+use uuid::Uuid;
+
+use crate::{
+    auth::{
+        secrets,
+        sessions::{self, Device, Grant},
+    },
+    meetups::cancel,
+};
+
+/// How long a restore token is valid.
+const RESTORE_TTL: Duration = Duration::from_secs(600);
+
+/// Withdraws an account: its sessions end and the upcoming meetups it hosts are cancelled. Withdrawing twice is the same
+/// as once. The caller wakes the relay and tells the gateways.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn withdraw(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), DbError> {
+    let now = around.clock.now();
+    transaction!(db, |tx| async {
+        let withdrawn = sql("UPDATE users SET withdrawn_at = ? WHERE id = ? AND withdrawn_at IS NULL")
+            .bind(now)
+            .bind(user)
+            .run(&mut *tx)
+            .await?;
+        if withdrawn > 0 {
+            sessions::revoke_all_but(tx, user, None, now).await?;
+            cancel::cancel_upcoming_of(tx, around, user).await?;
+        }
+        Ok::<_, DbError>(())
+    })
+}
+
+/// A token that restores a withdrawn account, in place of any earlier one.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn offer_restore(db: &Db, around: &Surroundings, user: Uuid) -> Result<Secret, DbError> {
+    let token = secrets::new();
+    let upsert = db.dialect().upsert("user_id", &["hash", "expires_at"]);
+    sql(format!("INSERT INTO restore_tokens (user_id, hash, expires_at) VALUES (?, ?, ?){upsert}"))
+        .bind(user)
+        .bind(secrets::hash(&token))
+        .bind(around.clock.now() + RESTORE_TTL)
+        .run(db)
+        .await?;
+    Ok(Secret::new(token))
+}
+
+/// Takes a withdrawal back and begins a session; `None` if the token is unknown, expired or used.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn restore(db: &Db, around: &Surroundings, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
+    let hash = secrets::hash(token);
+    transaction!(db, |tx| async {
+        let Some(user) = redeem(tx, &hash, around.clock.now()).await? else { return Ok(None) };
+        Ok::<_, DbError>(Some(sessions::begin_in(tx, around, user, device).await?))
+    })
+}
+
+async fn redeem(tx: &mut Tx, hash: &[u8], now: Timestamp) -> Result<Option<Uuid>, DbError> {
+    let user: Option<Uuid> = sql("SELECT user_id FROM restore_tokens WHERE hash = ? AND expires_at > ?")
+        .bind(hash)
+        .bind(now)
+        .scalar(&mut *tx)
+        .await?;
+    let Some(user) = user else { return Ok(None) };
+    let restored = sql("UPDATE users SET withdrawn_at = NULL WHERE id = ? AND withdrawn_at IS NOT NULL")
+        .bind(user)
+        .run(&mut *tx)
+        .await?;
+    // The account's row is locked now: of two who show the same token, one finds it gone.
+    let used = sql("DELETE FROM restore_tokens WHERE hash = ?").bind(hash).run(&mut *tx).await?;
+    Ok((restored > 0 && used > 0).then_some(user))
+}

@@ -1,0 +1,47 @@
+//! Calling meetups off, in SQL, under the locks of their rows.
+
+use common::{
+    db::{DbError, Tx, sql},
+    ids::Surroundings,
+    outbox,
+    wire::{Body, CloseReason},
+};
+use uuid::Uuid;
+
+/// Meetups called off by one statement, at most.
+const BATCH: u32 = 200;
+
+/// Calls off every meetup of a host that has not begun, and has its room told. The caller wakes the relay after commit.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Surroundings, host: Uuid) -> Result<(), DbError> {
+    let now = around.clock.now();
+    loop {
+        let select = format!(
+            "SELECT id FROM meetups WHERE host_id = ? AND cancelled_at IS NULL AND starts_at > ? ORDER BY id LIMIT ?{}",
+            tx.dialect().for_update()
+        );
+        let upcoming: Vec<(Uuid,)> = sql(select).bind(host).bind(now).bind(BATCH).all(&mut *tx).await?;
+        if upcoming.is_empty() {
+            return Ok(());
+        }
+        cancel_locked(tx, around, upcoming.into_iter().map(|(id,)| id).collect()).await?;
+    }
+}
+
+/// Calls off meetups whose rows the transaction has locked, and has their rooms told.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn cancel_locked(tx: &mut Tx, around: &Surroundings, meetups: Vec<Uuid>) -> Result<(), DbError> {
+    let now = around.clock.now();
+    sql("UPDATE meetups SET cancelled_at = ?, updated_at = ? WHERE id IN ")
+        .bind(now)
+        .bind(now)
+        .push_list(meetups.iter().copied())
+        .run(&mut *tx)
+        .await?;
+    let closed = Body::Closed { reason: CloseReason::Cancelled };
+    outbox::put_all(tx, around, meetups.into_iter().map(|meetup| (meetup, &closed))).await
+}
