@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The password of every user that a test program signs up.
-const PASSWORD: &str = "mingizuk-1234";
+pub const PASSWORD: &str = "mingizuk-1234";
 
 /// The REST service, as one caller sees it.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 use serde::Deserialize;
 
 use super::{
-    rules,
+    login, rules,
     sessions::{self, Device, Grant, Refreshed},
     store::{self, AccountError, NewUser},
 };
@@ -193,12 +193,13 @@ impl Endpoints {
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let right = cx.passwords.verify(password, hash).await?;
         let user = user.filter(|_| right).ok_or(Code::WrongCredentials)?;
-        if user.withdrawn_at.is_some() {
-            let token = withdrawal::offer_restore(&cx.db, &cx.around, user.id).await?;
-            return Err(Failure { restore_token: Some(token), ..Code::AccountWithdrawn.into() }.into());
+        match login::log_in(&cx.db, &cx.around, &user, &device(&cx, request)).await? {
+            login::LogIn::Granted(user, grant) => Ok(Json(logged_in(&cx, user, grant)?)),
+            login::LogIn::Withdrawn(token) => {
+                Err(Failure { restore_token: Some(token), ..Code::AccountWithdrawn.into() }.into())
+            }
+            login::LogIn::Stale => Err(Code::WrongCredentials.into()),
         }
-        let grant = sessions::begin(&cx.db, &cx.around, user.id, &device(&cx, request)).await?;
-        Ok(Json(logged_in(&cx, user, grant)?))
     }
 
     /// Restore a withdrawn account

@@ -4,6 +4,7 @@
 //! comes with the reply, and a token used twice revokes the session.
 
 pub mod endpoints;
+pub mod login;
 pub mod passwords;
 pub mod rules;
 pub mod secrets;

@@ -105,9 +105,28 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_compared_at_the_same_cost_and_has_no_password() {
         let passwords = Passwords::new(4);
-        let (_, cost) = (0, passwords.nobody.parse::<bcrypt::HashParts>().expect("a hash of bcrypt's form").get_cost());
-        assert_eq!(cost, 4);
+        let nobody: bcrypt::HashParts = passwords.nobody.parse().expect("a hash of bcrypt's form");
+        assert_eq!(nobody.get_cost(), 4);
         assert!(!passwords.verify("stretch2gether".to_owned(), None).await.expect("verified"));
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_as_long_as_somebody() {
+        let passwords = Passwords::new(8);
+        let hash = passwords.hash("stretch2gether".to_owned()).await.expect("a hash");
+        // The shortest of many: what else the machine does only adds to it.
+        let mut shortest = [Duration::MAX; 3];
+        for _ in 0..10 {
+            let attempts = [("stretch2gether", Some(hash.clone())), ("wrong", Some(hash.clone())), ("wrong", None)];
+            for (shortest, (password, hash)) in shortest.iter_mut().zip(attempts) {
+                let began = std::time::Instant::now();
+                passwords.verify(password.to_owned(), hash).await.expect("verified");
+                *shortest = began.elapsed().min(*shortest);
+            }
+        }
+        let [right, wrong, nobody] = shortest;
+        assert!(nobody > wrong / 2 && nobody < wrong * 2, "{shortest:?}");
+        assert!(right > wrong / 2 && right < wrong * 2, "{shortest:?}");
     }
 
     #[tokio::test]

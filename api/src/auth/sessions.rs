@@ -41,15 +41,7 @@ pub struct Grant {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn begin(db: &Db, around: &Surroundings, user: Uuid, device: &Device) -> Result<Grant, DbError> {
-    transaction!(db, |tx| begin_in(tx, around, user, device))
-}
-
-/// Begins a session of a user in a transaction.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn begin_in(tx: &mut Tx, around: &Surroundings, user: Uuid, device: &Device) -> Result<Grant, DbError> {
+pub async fn begin(tx: &mut Tx, around: &Surroundings, user: Uuid, device: &Device) -> Result<Grant, DbError> {
     let (session, now) = (around.ids.next_id(), around.clock.now());
     sql("INSERT INTO sessions (id, user_id, device, created_at, last_used_at) VALUES (?, ?, ?, ?, ?)")
         .bind(session)

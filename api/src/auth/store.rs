@@ -94,7 +94,7 @@ pub async fn sign_up(
     };
     let made = transaction!(db, |tx| async {
         insert(tx, &user).await?;
-        Ok::<_, AccountError>(sessions::begin_in(tx, around, user.id, device).await?)
+        Ok::<_, AccountError>(sessions::begin(tx, around, user.id, device).await?)
     });
     match made {
         Ok(grant) => Ok((user, grant)),
@@ -142,6 +142,15 @@ pub async fn user(executor: impl Executor, id: Uuid) -> Result<Option<User>, DbE
 /// See [`DbError`].
 pub async fn active_user(executor: impl Executor, id: Uuid) -> Result<Option<User>, DbError> {
     Ok(user(executor, id).await?.filter(|user| user.withdrawn_at.is_none()))
+}
+
+/// The account with an id, its row locked until the transaction ends.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn lock_user(tx: &mut Tx, id: Uuid) -> Result<Option<User>, DbError> {
+    let select = format!("SELECT {COLUMNS} FROM users WHERE id = ?{}", tx.dialect().for_update());
+    sql(select).bind(id).optional(tx).await
 }
 
 /// The account with an email, whatever its case.

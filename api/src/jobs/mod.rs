@@ -1,15 +1,16 @@
 //! What runs by the clock: each job at its times in Seoul, in one process of however many there are.
 //!
-//! The row of a due time in `job_runs` decides which process runs it, and keeps how it went. A job that no process was up
-//! to run is made up for by the next one that starts.
+//! The row of a due time in `job_runs` decides which process runs it, and keeps how it went. A run that was missed, failed,
+//! or broke off with its process is made up for by whichever process looks next: each does at its start and every minute.
 
 pub mod schedule;
 pub mod store;
 
+use common::db::DbError;
 use tokio_cron_scheduler::{JobScheduler, JobSchedulerError};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::schedule::Schedule;
+use self::{schedule::Schedule, store::Lease};
 use crate::{auth::sessions, context::Context, me::purge};
 
 /// A job.
@@ -53,32 +54,67 @@ impl Job {
     }
 }
 
-/// Runs a job for its latest due time, unless a process has done so before. Returns whether it ran.
-pub async fn run(cx: &Context, job: Job) -> bool {
-    let now = cx.around.clock.now();
-    let due = job.schedule().latest_due(now);
-    match store::claim(&cx.db, job.name(), due, now).await {
-        Ok(true) => {}
-        Ok(false) => return false,
+/// How often a process looks for runs to make up for: every minute, off the times at which jobs are due.
+const MAKE_UP: &str = "30 * * * * *";
+
+/// How a run ended.
+enum Ended {
+    Worked(Result<String, Box<dyn std::error::Error + Send + Sync>>),
+    TakenOver,
+    Stopped,
+}
+
+/// Runs a job for its latest due time, unless that is done or another process is at it. Returns whether it ran.
+pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
+    let due = job.schedule().latest_due(cx.around.clock.now());
+    let lease = match store::claim(&cx.db, &cx.around, job.name(), due).await {
+        Ok(Some(lease)) => lease,
+        Ok(None) => return false,
         Err(error) => {
             tracing::error!(job = job.name(), %error, "a job could not be claimed");
             return false;
         }
-    }
-    let outcome = match job.work(cx).await {
-        Ok(done) => {
-            tracing::info!(job = job.name(), %done, "a job ran");
-            done
-        }
-        Err(error) => {
-            tracing::error!(job = job.name(), %error, "a job failed");
-            format!("failed: {error}")
-        }
     };
-    if let Err(error) = store::finish(&cx.db, job.name(), due, cx.around.clock.now(), &outcome).await {
+    let ended = tokio::select! {
+        outcome = job.work(cx) => Ended::Worked(outcome),
+        () = taken_over(cx, &lease) => Ended::TakenOver,
+        () = stop.cancelled() => Ended::Stopped,
+    };
+    if let Err(error) = record(cx, job, &lease, ended).await {
         tracing::error!(job = job.name(), %error, "the outcome of a job could not be recorded");
     }
     true
+}
+
+async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(), DbError> {
+    let now = cx.around.clock.now();
+    match ended {
+        Ended::Worked(Ok(done)) => {
+            tracing::info!(job = job.name(), %done, "a job ran");
+            lease.finish(&cx.db, now, &done).await
+        }
+        Ended::Worked(Err(error)) => {
+            tracing::error!(job = job.name(), %error, "a job failed");
+            lease.give_back(&cx.db, now + store::RETRY_AFTER, &format!("failed: {error}")).await
+        }
+        Ended::Stopped => lease.give_back(&cx.db, now, "the process stopped").await,
+        Ended::TakenOver => {
+            tracing::warn!(job = job.name(), "another process has taken a job over");
+            Ok(())
+        }
+    }
+}
+
+/// Keeps the lease of a run. Returns when another process has taken it over.
+async fn taken_over(cx: &Context, lease: &Lease) {
+    loop {
+        tokio::time::sleep(store::LEASE / 3).await;
+        match lease.renew(&cx.db, cx.around.clock.now()).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, "the lease of a job could not be renewed"),
+        }
+    }
 }
 
 /// Runs every job at its times until `stop`, beginning with those that were missed; nothing if the configuration says so.
@@ -92,26 +128,40 @@ pub async fn run_configured(cx: Context, stop: CancellationToken) {
 }
 
 async fn run_all(cx: Context, stop: CancellationToken) -> Result<(), JobSchedulerError> {
+    let running = TaskTracker::new();
     let mut scheduler = JobScheduler::new().await?;
     for job in Job::ALL {
-        scheduler.add(timed(&cx, job)?).await?;
+        scheduler.add(timed(job.schedule().cron(), &[job], &cx, &stop, &running)?).await?;
     }
+    scheduler.add(timed(MAKE_UP, &Job::ALL, &cx, &stop, &running)?).await?;
     scheduler.start().await?;
-    for job in Job::ALL {
-        if !stop.is_cancelled() {
-            run(&cx, job).await;
-        }
-    }
+    run_each(&cx, &Job::ALL, &stop).await;
     stop.cancelled().await;
-    scheduler.shutdown().await
+    let outcome = scheduler.shutdown().await;
+    running.close();
+    running.wait().await;
+    outcome
 }
 
-fn timed(cx: &Context, job: Job) -> Result<tokio_cron_scheduler::Job, JobSchedulerError> {
-    let cx = cx.clone();
-    tokio_cron_scheduler::Job::new_async_tz(job.schedule().cron(), chrono_tz::Asia::Seoul, move |_, _| {
-        let cx = cx.clone();
-        Box::pin(async move {
-            run(&cx, job).await;
-        })
+async fn run_each(cx: &Context, jobs: &[Job], stop: &CancellationToken) {
+    for job in jobs {
+        if !stop.is_cancelled() {
+            run(cx, *job, stop).await;
+        }
+    }
+}
+
+/// Runs `jobs` at the times of `cron` in Seoul.
+fn timed(
+    cron: &str,
+    jobs: &[Job],
+    cx: &Context,
+    stop: &CancellationToken,
+    running: &TaskTracker,
+) -> Result<tokio_cron_scheduler::Job, JobSchedulerError> {
+    let (jobs, cx, stop, running) = (jobs.to_vec(), cx.clone(), stop.clone(), running.clone());
+    tokio_cron_scheduler::Job::new_async_tz(cron, chrono_tz::Asia::Seoul, move |_, _| {
+        let (jobs, cx, stop) = (jobs.clone(), cx.clone(), stop.clone());
+        Box::pin(running.track_future(async move { run_each(&cx, &jobs, &stop).await }))
     })
 }

@@ -4,45 +4,106 @@ use std::time::Duration;
 
 use common::{
     db::{Db, DbError, sql},
+    ids::Surroundings,
     time::Timestamp,
 };
+use uuid::Uuid;
 
 /// How long runs are remembered.
 const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// Characters of an outcome that are kept.
 const OUTCOME_CHARS: usize = 500;
+/// How long a run belongs to its process after it was last heard of.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// How long after a failure a run is tried again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Claims the run of a job that was due at a time. `false`: another process has it.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn claim(db: &Db, job: &str, due: Timestamp, now: Timestamp) -> Result<bool, DbError> {
-    let claimed = sql("INSERT INTO job_runs (job, due_at, started_at) VALUES (?, ?, ?)")
-        .bind(job)
-        .bind(due)
-        .bind(now)
-        .run(db)
-        .await;
-    match claimed {
-        Ok(_) => Ok(true),
-        Err(DbError::UniqueViolation(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
+/// The run of a job that was due at a time, while it belongs to one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    job: &'static str,
+    due: Timestamp,
+    runner: Uuid,
 }
 
-/// Records how a run went.
+/// Claims a run: the first one to ask gets it, and then whoever comes after a process that has not finished it and let
+/// its lease pass. `None`: it is done, or another process is at it.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn finish(db: &Db, job: &str, due: Timestamp, now: Timestamp, outcome: &str) -> Result<(), DbError> {
-    sql("UPDATE job_runs SET finished_at = ?, outcome = ? WHERE job = ? AND due_at = ?")
-        .bind(now)
-        .bind(outcome.chars().take(OUTCOME_CHARS).collect::<String>())
-        .bind(job)
-        .bind(due)
+pub async fn claim(
+    db: &Db,
+    around: &Surroundings,
+    job: &'static str,
+    due: Timestamp,
+) -> Result<Option<Lease>, DbError> {
+    let (lease, now) = (Lease { job, due, runner: around.ids.next_id() }, around.clock.now());
+    let taken_over = sql("UPDATE job_runs SET runner = ?, started_at = ?, lease_until = ? \
+         WHERE job = ? AND due_at = ? AND finished_at IS NULL AND lease_until <= ?")
+    .bind(lease.runner)
+    .bind(now)
+    .bind(now + LEASE)
+    .bind(job)
+    .bind(due)
+    .bind(now)
+    .run(db)
+    .await?;
+    if taken_over > 0 {
+        return Ok(Some(lease));
+    }
+    let insert = format!(
+        "{} INTO job_runs (job, due_at, started_at, runner, lease_until) VALUES (?, ?, ?, ?, ?)",
+        db.dialect().insert_ignore()
+    );
+    let first = sql(insert).bind(job).bind(due).bind(now).bind(lease.runner).bind(now + LEASE).run(db).await?;
+    Ok((first > 0).then_some(lease))
+}
+
+impl Lease {
+    /// Says that the process is still at it. `false`: another has taken the run over.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn renew(&self, db: &Db, now: Timestamp) -> Result<bool, DbError> {
+        let renewed = sql("UPDATE job_runs SET lease_until = ? \
+             WHERE job = ? AND due_at = ? AND runner = ? AND finished_at IS NULL")
+        .bind(now + LEASE)
+        .bind(self.job)
+        .bind(self.due)
+        .bind(self.runner)
         .run(db)
         .await?;
-    Ok(())
+        Ok(renewed > 0)
+    }
+
+    /// Records what a finished run has done.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn finish(&self, db: &Db, now: Timestamp, outcome: &str) -> Result<(), DbError> {
+        self.end(db, Some(now), now, outcome).await
+    }
+
+    /// Records why a run has not finished, and leaves it to whoever asks for it from `again_at` on.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn give_back(&self, db: &Db, again_at: Timestamp, outcome: &str) -> Result<(), DbError> {
+        self.end(db, None, again_at, outcome).await
+    }
+
+    async fn end(&self, db: &Db, finished: Option<Timestamp>, until: Timestamp, outcome: &str) -> Result<(), DbError> {
+        sql("UPDATE job_runs SET finished_at = ?, lease_until = ?, outcome = ? WHERE job = ? AND due_at = ? AND runner = ?")
+            .bind(finished)
+            .bind(until)
+            .bind(outcome.chars().take(OUTCOME_CHARS).collect::<String>())
+            .bind(self.job)
+            .bind(self.due)
+            .bind(self.runner)
+            .run(db)
+            .await?;
+        Ok(())
+    }
 }
 
 /// Removes the records of runs that are a month old. Returns how many.

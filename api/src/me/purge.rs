@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::rules;
 use crate::{
+    auth::store,
     context::Context,
     meetups::{members, store::MeetupError},
 };
@@ -57,7 +58,7 @@ pub async fn purge_withdrawn(cx: &Context) -> Result<usize, PurgeError> {
         after = *last;
         for (withdrawn_at, user) in batch.into_iter().filter(|(at, _)| rules::final_from(*at) < now) {
             match purge(cx, user, withdrawn_at).await {
-                Ok(()) => purged += 1,
+                Ok(done) => purged += usize::from(done),
                 Err(error) => {
                     failed += 1;
                     tracing::error!(%user, %error, "an account could not be purged");
@@ -84,14 +85,32 @@ async fn withdrawn_before(
     .await
 }
 
-/// Purges one account. Each step may be repeated: a purge that was interrupted ends at the next run.
-async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<(), PurgeError> {
+/// Purges one account. Each step may be repeated: a purge that was interrupted ends at the next run. `false`: the account
+/// was restored, or purged, since it was found.
+async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, PurgeError> {
+    if !transaction!(cx.db, |tx| shut(tx, user, withdrawn_at))? {
+        return Ok(false);
+    }
     leave_meetups(cx, user).await?;
     // What the rooms are still to be told names the person: it must be in the logs before they are rewritten.
     cx.relay.drain().await?;
     cx.rooms.anonymise(user).await?;
-    transaction!(cx.db, |tx| remove(tx, user, withdrawn_at))?;
-    Ok(())
+    transaction!(cx.db, |tx| remove(tx, user))?;
+    Ok(true)
+}
+
+/// From here on nobody can log in to the account or restore it: half of it would come back.
+async fn shut(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, DbError> {
+    let found = store::lock_user(tx, user).await?;
+    if found.and_then(|user| user.withdrawn_at) != Some(withdrawn_at) {
+        return Ok(false);
+    }
+    sql("DELETE FROM restore_tokens WHERE user_id = ?").bind(user).run(&mut *tx).await?;
+    sql("UPDATE users SET email = NULL, email_key = NULL, password_hash = NULL WHERE id = ?")
+        .bind(user)
+        .run(&mut *tx)
+        .await?;
+    Ok(true)
 }
 
 /// Leaves the meetups that are not over, so that those who wait move up and the rooms are told.
@@ -118,11 +137,8 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
 }
 
 /// Removes every row of the account. Tables that name it by a foreign key with `ON DELETE CASCADE` follow by themselves.
-async fn remove(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<(), DbError> {
-    let lock = format!("SELECT withdrawn_at FROM users WHERE id = ?{}", tx.dialect().for_update());
-    let now: Option<Option<Timestamp>> = sql(lock).bind(user).scalar(&mut *tx).await?;
-    if now.flatten() != Some(withdrawn_at) {
-        // Restored, or purged by another, since it was found.
+async fn remove(tx: &mut Tx, user: Uuid) -> Result<(), DbError> {
+    if store::lock_user(tx, user).await?.is_none() {
         return Ok(());
     }
     for (state, column) in [(MemberState::Member, "member_count"), (MemberState::Waiting, "waiting_count")] {

@@ -15,6 +15,7 @@ use crate::{
     auth::{
         secrets,
         sessions::{self, Device, Grant},
+        store,
     },
     meetups::cancel,
 };
@@ -47,14 +48,14 @@ pub async fn withdraw(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), 
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn offer_restore(db: &Db, around: &Surroundings, user: Uuid) -> Result<Secret, DbError> {
+pub async fn offer_restore(tx: &mut Tx, around: &Surroundings, user: Uuid) -> Result<Secret, DbError> {
     let token = secrets::new();
-    let upsert = db.dialect().upsert("user_id", &["hash", "expires_at"]);
+    let upsert = tx.dialect().upsert("user_id", &["hash", "expires_at"]);
     sql(format!("INSERT INTO restore_tokens (user_id, hash, expires_at) VALUES (?, ?, ?){upsert}"))
         .bind(user)
         .bind(secrets::hash(&token))
         .bind(around.clock.now() + RESTORE_TTL)
-        .run(db)
+        .run(tx)
         .await?;
     Ok(Secret::new(token))
 }
@@ -67,22 +68,22 @@ pub async fn restore(db: &Db, around: &Surroundings, token: &str, device: &Devic
     let hash = secrets::hash(token);
     transaction!(db, |tx| async {
         let Some(user) = redeem(tx, &hash, around.clock.now()).await? else { return Ok(None) };
-        Ok::<_, DbError>(Some(sessions::begin_in(tx, around, user, device).await?))
+        Ok::<_, DbError>(Some(sessions::begin(tx, around, user, device).await?))
     })
 }
 
 async fn redeem(tx: &mut Tx, hash: &[u8], now: Timestamp) -> Result<Option<Uuid>, DbError> {
-    let user: Option<Uuid> = sql("SELECT user_id FROM restore_tokens WHERE hash = ? AND expires_at > ?")
-        .bind(hash)
-        .bind(now)
-        .scalar(&mut *tx)
-        .await?;
+    let user: Option<Uuid> =
+        sql("SELECT user_id FROM restore_tokens WHERE hash = ?").bind(hash).scalar(&mut *tx).await?;
     let Some(user) = user else { return Ok(None) };
-    let restored = sql("UPDATE users SET withdrawn_at = NULL WHERE id = ? AND withdrawn_at IS NOT NULL")
-        .bind(user)
-        .run(&mut *tx)
-        .await?;
-    // The account's row is locked now: of two who show the same token, one finds it gone.
-    let used = sql("DELETE FROM restore_tokens WHERE hash = ?").bind(hash).run(&mut *tx).await?;
-    Ok((restored > 0 && used > 0).then_some(user))
+    // From here on the account's row is locked: of two who show the same token one finds it gone, and so does whoever
+    // comes after the purge has begun.
+    store::lock_user(tx, user).await?;
+    let used =
+        sql("DELETE FROM restore_tokens WHERE hash = ? AND expires_at > ?").bind(hash).bind(now).run(&mut *tx).await?;
+    if used == 0 {
+        return Ok(None);
+    }
+    sql("UPDATE users SET withdrawn_at = NULL WHERE id = ?").bind(user).run(&mut *tx).await?;
+    Ok(Some(user))
 }

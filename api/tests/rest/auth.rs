@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use common::testing::Database;
+use api::auth::{
+    login::{self, LogIn},
+    sessions::Device,
+    store::{self, User},
+};
+use common::{db::sql, testing::Database};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -165,5 +170,48 @@ async fn the_longest_password_works_and_texts_that_grow_when_folded_are_refused(
         let email = format!("{}@example.com", "\u{fdfa}".repeat(40));
         sign_up(&email, "stretch2gether", "무너").await.refused(400, "invalid_input");
         sign_up("c@example.com", "stretch2gether", "탈퇴한 회원").await.refused(409, "nickname_taken");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let (db, around) = (&service.backends.db, &service.backends.around);
+        let mingi = service.sign_up("밍기").await;
+        let id = mingi.id.parse().expect("an id");
+        let device = Device { name: "phone".to_owned(), ttl: Duration::from_secs(60) };
+        // Each time the password was found right for what is `seen` here.
+        let seen = async || store::user(db, id).await.expect("an answer").expect("the account");
+        let log_in = async |seen: &User| login::log_in(db, around, seen, &device).await.expect("an answer");
+        let before = seen().await;
+        assert!(matches!(log_in(&before).await, LogIn::Granted(..)));
+        let change = json!({"old_password": "stretch2gether", "new_password": "stretch4ever"});
+        service.put("/me/password", &mingi, Some(change)).await.expect(204);
+        assert!(matches!(log_in(&before).await, LogIn::Stale));
+        let before = seen().await;
+        service.delete("/me", &mingi).await.expect(204);
+        assert!(matches!(log_in(&before).await, LogIn::Withdrawn(_)));
+        sql("DELETE FROM users WHERE id = ?").bind(id).run(db).await.expect("purged");
+        assert!(matches!(log_in(&before).await, LogIn::Stale));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_logs_in_is_served_or_told_when_to_come_back() {
+    let service = Service::start_with(Database::Sqlite, |config| config.bcrypt_cost = 8).await;
+    let log_in = async |i: usize| {
+        let body = json!({"email": format!("{i}@example.com"), "password": "stretch2gether"});
+        service.call(Method::POST, "/auth/login", None, Some(body)).await
+    };
+    let answers = futures_util::future::join_all((0..200).map(log_in)).await;
+    let (busy, served): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 503);
+    assert!(!busy.is_empty() && !served.is_empty(), "{} {}", busy.len(), served.len());
+    for answer in served {
+        answer.refused(401, "wrong_credentials");
+    }
+    for answer in busy {
+        assert_eq!(answer.headers["retry-after"], "2");
+        answer.refused(503, "unavailable");
     }
 }

@@ -4,6 +4,7 @@
 mod auth;
 mod demo;
 mod document;
+mod jobs;
 mod me;
 mod meetups;
 mod room;

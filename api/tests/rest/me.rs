@@ -9,10 +9,11 @@ use api::{
 use common::{
     db::{Db, sql},
     rooms::SessionChange,
-    testing::Database,
+    testing::{Database, redis_url},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::service::{Answer, Service, User, user_of};
 
@@ -171,9 +172,13 @@ async fn everything(db: &Db) -> Vec<(String, String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_leaves_nothing_of_a_person_but_what_they_said() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let cx = Context::new(service.backends.clone());
+    for (database, redis) in [(Database::Sqlite, None), (Database::MySql, None), (Database::MySql, Some(redis_url()))] {
+        let service = Service::start_with(database, |config| {
+            config.redis_url = redis;
+            config.jobs = false;
+        })
+        .await;
+        let (cx, stop) = (Context::new(service.backends.clone()), CancellationToken::new());
         let mingi = sign_up(&service, "gone@example.com", "사라질사람").await;
         let host = sign_up(&service, "host@example.com", "무너").await;
         let waiting = service.sign_up("몽실이").await;
@@ -194,10 +199,10 @@ async fn a_purge_leaves_nothing_of_a_person_but_what_they_said() {
 
         // Withdrawn on 3 March: still there on 3 April at midnight, gone a day later.
         service.clock.set("2026-04-03T00:00:00+09:00".parse().expect("a time"));
-        assert!(jobs::run(&cx, Job::PurgeWithdrawn).await);
+        assert!(jobs::run(&cx, Job::PurgeWithdrawn, &stop).await);
         log_in(&service, "gone@example.com", "stretch2gether").await.refused(403, "account_withdrawn");
         service.clock.set("2026-04-04T00:00:00+09:00".parse().expect("a time"));
-        let ran = futures_util::future::join_all((0..3).map(|_| jobs::run(&cx, Job::PurgeWithdrawn))).await;
+        let ran = futures_util::future::join_all((0..3).map(|_| jobs::run(&cx, Job::PurgeWithdrawn, &stop))).await;
         assert_eq!(ran.iter().filter(|ran| **ran).count(), 1, "one process runs it");
         log_in(&service, "gone@example.com", "stretch2gether").await.refused(401, "wrong_credentials");
 
@@ -255,14 +260,14 @@ async fn an_export_has_everything_and_nothing_of_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_expired_is_cleaned_up() {
     for database in Database::ALL {
-        let service = Service::start(database).await;
-        let cx = Context::new(service.backends.clone());
+        let service = Service::start_with(database, |config| config.jobs = false).await;
+        let (cx, stop) = (Context::new(service.backends.clone()), CancellationToken::new());
         let (old, kept) = (service.sign_up("밍기").await, service.sign_up("무너").await);
         service.clock.advance(DAY * 10);
         let kept = user_of(&refresh(&service, &kept).await.expect(200));
         service.clock.advance(DAY * 5);
-        assert!(jobs::run(&cx, Job::CleanUp).await);
-        assert!(!jobs::run(&cx, Job::CleanUp).await, "this hour's run is done");
+        assert!(jobs::run(&cx, Job::CleanUp, &stop).await);
+        assert!(!jobs::run(&cx, Job::CleanUp, &stop).await, "this hour's run is done");
         let left = async |table: &str| {
             let count: Option<i64> =
                 sql(format!("SELECT COUNT(*) FROM {table}")).scalar(&service.backends.db).await.expect("a count");
