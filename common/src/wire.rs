@@ -228,7 +228,7 @@ pub enum CloseReason {
 }
 
 /// The notice of a room.
-#[cfg_attr(feature = "openapi", derive(poem_openapi::Object))]
+#[cfg_attr(feature = "openapi", derive(poem_openapi::Object), oai(example))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The text.
@@ -237,6 +237,15 @@ pub struct Notice {
     pub user: Person,
     /// When it was set.
     pub at: Timestamp,
+}
+
+#[cfg(feature = "openapi")]
+impl poem_openapi::types::Example for Notice {
+    fn example() -> Self {
+        let id = Uuid::from_u128(0x0197_a3c2_7b1e_7c5a_9d53_3f1d_2b8f_6a10);
+        let user = Person { id, nickname: "밍기".to_owned() };
+        Self { text: "준비물: 수건".to_owned(), user, at: Timestamp(1_780_000_000_000) }
+    }
 }
 
 /// What a client sends.
