@@ -10,13 +10,17 @@
 //! | [`input`] | request bodies, and collecting what is wrong with their fields |
 //! | [`page`] | cursors and limits of lists |
 //! | [`caller`] | who is calling: the access token |
+//! | [`day`], [`calendar`] | days and months, and which of them it is for a user |
 //! | [`stream`] | JSON documents written while they are read |
 //! | [`jobs`] | what runs by the clock |
 //! | [`server`] | routes, middleware, listening, stopping |
 
+pub mod actions;
 pub mod auth;
+pub mod calendar;
 pub mod caller;
 pub mod context;
+pub mod day;
 pub mod demo;
 pub mod input;
 pub mod jobs;
@@ -25,7 +29,9 @@ pub mod meetups;
 pub mod page;
 pub mod problem;
 pub mod room;
+pub mod routines;
 pub mod server;
 pub mod stream;
+pub mod today;
 
 pub use server::{launch, openapi_document};

@@ -77,6 +77,8 @@ error_codes! {
     MeetupOver CONFLICT "meetup_over", "종료되었거나 취소된 모임입니다.", "The meetup has ended or was cancelled.";
     HostCannotLeave CONFLICT "host_cannot_leave", "모임장을 넘긴 뒤에 나갈 수 있습니다.", "Hand the meetup over to another member first.";
     RoomReadOnly CONFLICT "room_read_only", "종료된 모임의 대화방은 읽기만 할 수 있습니다.", "The meetup is over: its room is read-only.";
+    RoutineNameTaken CONFLICT "routine_name_taken", "같은 이름의 루틴이 있습니다.", "You have a routine with this name.";
+    TooManyRoutines CONFLICT "too_many_routines", "루틴은 100개까지 만들 수 있습니다.", "You have 100 routines, which is the most one may have.";
     TooLarge PAYLOAD_TOO_LARGE "too_large", "요청 본문이 너무 큽니다.", "The request body is larger than 64 KiB.";
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type", "JSON 본문이 필요합니다.", "The body must be application/json.";
     Internal INTERNAL_SERVER_ERROR "internal", "서버 오류가 발생했습니다.", "Something went wrong on our side.";

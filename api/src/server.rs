@@ -20,11 +20,11 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    auth,
+    actions, auth,
     context::Context,
     jobs, me, meetups, page,
     problem::{Code, Failure, Language},
-    room,
+    room, routines, today,
 };
 
 /// Where the operations live.
@@ -43,6 +43,8 @@ pub enum Tag {
     Auth,
     /// Oneself.
     Me,
+    /// Actions, presets, and the routines made of them.
+    Routines,
     /// Meetups and their members.
     Meetups,
     /// A meetup's room: its log and its notice.
@@ -55,6 +57,7 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
         me::endpoints::Endpoints,
         meetups::endpoints::Endpoints,
         room::endpoints::Endpoints,
+        (actions::endpoints::Endpoints, routines::endpoints::Endpoints, today::endpoints::Endpoints),
     );
     OpenApiService::new(api, "Mingizuk", env!("CARGO_PKG_VERSION"))
         .description("Small exercises, a monster that grows with you, and meetups with a realtime room. Errors are RFC 9457 problems with a stable `code`.")

@@ -8,4 +8,5 @@ mod jobs;
 mod me;
 mod meetups;
 mod room;
+mod routines;
 mod service;
