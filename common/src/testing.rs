@@ -114,8 +114,17 @@ pub async fn redis_rooms() -> RedisRooms {
 
 /// A room log on a Redis with connections of its own, as another process would have.
 pub async fn redis_rooms_at(url: SecretUrl, db: Db) -> RedisRooms {
-    let settings = RedisSettings { url, connections: 1, timeout: Duration::from_secs(2), entries: 1000 };
+    redis_rooms_with(redis_settings(url), db).await
+}
+
+/// The same, set up differently.
+pub async fn redis_rooms_with(settings: RedisSettings, db: Db) -> RedisRooms {
     RedisRooms::connect(settings, db, Arc::new(RandomIds)).await.expect("the test's Redis")
+}
+
+/// How tests use a Redis.
+pub const fn redis_settings(url: SecretUrl) -> RedisSettings {
+    RedisSettings { url, connections: 1, timeout: Duration::from_secs(2), entries: 1000 }
 }
 
 /// The test profile's configuration with every listener on a free port.

@@ -2,6 +2,9 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod amend;
+mod archive;
+mod cluster;
+mod faults;
 mod live;
 mod log;
 mod merge;

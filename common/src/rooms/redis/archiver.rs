@@ -15,7 +15,7 @@ use super::{Inner, keys, log::ListPage};
 use crate::{
     db::Tx,
     rooms::{
-        Range, RoomError, SYSTEM,
+        Range, RoomError,
         archive::{self, CHUNK, TxError},
     },
     time::Timestamp,
@@ -130,14 +130,11 @@ impl Inner {
     }
 
     async fn raw_notice(&self, room: Uuid) -> Result<Option<String>, RoomError> {
-        Ok(self.redis.client().hget(keys::meta(room), "notice").await?)
+        Ok(self.redis.client()?.hget(keys::meta(room), "notice").await?)
     }
 
     async fn drop_log(&self, room: Uuid, left: &ListPage) -> Result<bool, RoomError> {
-        let keys = [keys::meta, keys::log, keys::people, keys::seats, keys::present, keys::reads];
-        let mut keys: Vec<String> = keys.iter().map(|key| key(room)).collect();
-        // Those of users expire by themselves.
-        keys.push(keys::nonces(room, SYSTEM));
+        let keys = keys::kept(room);
         let args = [left.head.epoch.to_string(), left.head.seq.to_string(), left.changes.to_string()];
         let args = args.into_iter().map(Into::into).collect();
         let reply = self.redis.eval(&self.redis.scripts.drop, keys, args).await?;

@@ -6,7 +6,7 @@ use fred::{
     clients::{Client, Pool, SubscriberClient, WithOptions},
     interfaces::{ClientLike, LuaInterface},
     types::{
-        Builder, Value,
+        Builder, ClientState, Value,
         config::{Config, Options, ReconnectPolicy, UnresponsiveConfig},
         scripts::Script,
     },
@@ -58,9 +58,7 @@ pub(super) async fn connect(settings: &RedisSettings) -> Result<(Redis, Subscrib
     tokio::time::timeout(START_TIMEOUT, connect)
         .await
         .map_err(|_| RoomError::Unavailable("no answer to connecting".to_owned()))??;
-    // A command while the connection is down fails at once instead of waiting in line.
-    let options =
-        Options { fail_fast: true, max_attempts: Some(1), timeout: Some(settings.timeout), ..Options::default() };
+    let options = Options { max_attempts: Some(1), timeout: Some(settings.timeout), ..Options::default() };
     let scripts = Scripts {
         append: Script::from_lua(include_str!("append.lua")),
         read: Script::from_lua(include_str!("read.lua")),
@@ -92,19 +90,24 @@ fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
             performance.broadcast_channel_capacity = MESSAGE_BUFFER;
         })
         // Without end, and never longer than a second: what waits for Redis is people.
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 1_000, 2));
+        .set_policy(ReconnectPolicy::new_exponential(0, 10, 1_000, 2));
     Ok(builder)
 }
 
 impl Redis {
-    /// A connection for one command.
-    pub(super) fn client(&self) -> WithOptions<Client> {
-        self.pool.next().with_options(&self.options)
+    /// A connection for one command. Without one that works the command fails at once instead of waiting in line.
+    pub(super) fn client(&self) -> Result<WithOptions<Client>, RoomError> {
+        let client = self.pool.next_connected();
+        if client.state() == ClientState::Connected {
+            Ok(client.with_options(&self.options))
+        } else {
+            Err(RoomError::Unavailable("Redis is not connected".to_owned()))
+        }
     }
 
     /// Runs a script.
     pub(super) async fn eval(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<Value, RoomError> {
-        let client = self.client();
+        let client = self.client()?;
         match client.evalsha(script.sha1().clone(), keys.clone(), args.clone()).await {
             // A restarted server has forgotten its scripts; EVAL teaches it again.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
@@ -116,7 +119,7 @@ impl Redis {
     }
 
     pub(super) async fn ping(&self) -> Result<(), RoomError> {
-        Ok(self.client().ping::<()>(None).await?)
+        Ok(self.client()?.ping::<()>(None).await?)
     }
 
     pub(super) async fn close(&self) {

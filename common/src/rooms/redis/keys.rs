@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::rooms::SYSTEM;
+
 pub(super) fn log(room: Uuid) -> String {
     format!("mz:{{{room}}}:log")
 }
@@ -28,6 +30,12 @@ pub(super) fn present(room: Uuid) -> String {
 
 pub(super) fn reads(room: Uuid) -> String {
     format!("mz:{{{room}}}:reads")
+}
+
+/// What a room keeps until it is closed for good, `meta` first; the nonces of users expire by themselves.
+pub(super) fn kept(room: Uuid) -> Vec<String> {
+    let kept = [meta, log, people, seats, present, reads].map(|key| key(room));
+    kept.into_iter().chain([nonces(room, SYSTEM)]).collect()
 }
 
 pub(super) fn connections(user: Uuid) -> String {

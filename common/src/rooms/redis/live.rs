@@ -108,6 +108,10 @@ impl Live {
         }
     }
 
+    fn hear_all(&self) {
+        (0..self.heard.len()).for_each(|probe| self.hear(probe));
+    }
+
     fn hand_on(&self, message: &Message) {
         let text = message.value.as_bytes_str();
         let text = text.as_deref().unwrap_or_default();
@@ -185,7 +189,7 @@ impl Inner {
         let size = if live.subscriber.is_clustered() { 1 } else { CHANNELS };
         let commands: Vec<_> = channels.chunks(size).map(|chunk| live.ssubscribe(chunk.to_vec())).collect();
         stream::iter(commands).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-        (0..live.heard.len()).for_each(|probe| live.hear(probe));
+        live.hear_all();
         live.whole.store(true, Ordering::SeqCst);
         live.bus.check_all();
         Ok(())
@@ -201,7 +205,7 @@ impl Inner {
                 (0..self.live.heard.len()).map(|n| self.publish(keys::probe(self.live.process, n), String::new()));
             let sent = futures_util::future::try_join_all(probes).await;
             // While commands fail there is nothing to be heard either, and the connection recovers by itself.
-            if sent.is_ok() && self.live.whole.load(Ordering::SeqCst) && self.live.silence() > SILENCE {
+            if sent.is_ok() && self.live.silence() > SILENCE {
                 self.reconnect().await;
             }
         }
@@ -210,11 +214,17 @@ impl Inner {
     async fn reconnect(&self) {
         tracing::warn!("the live stream is silent; connecting again");
         self.live.whole.store(false, Ordering::SeqCst);
-        match tokio::time::timeout(SILENCE, self.live.subscriber.force_reconnection()).await {
+        let again = async {
+            self.live.subscriber.force_reconnection().await?;
+            self.resubscribe().await
+        };
+        match tokio::time::timeout(SILENCE, again).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "connecting again failed"),
             Err(_) => tracing::warn!("connecting again takes long"),
         }
+        // It has as long again to be heard; until it is whole, health is red anyway.
+        self.live.hear_all();
     }
 
     pub(super) async fn subscribe(self: Arc<Self>, room: Uuid) -> Result<Subscription, RoomError> {
@@ -243,6 +253,6 @@ impl Inner {
     }
 
     pub(super) async fn publish(&self, channel: String, text: String) -> Result<(), RoomError> {
-        Ok(self.redis.client().spublish::<(), _, _>(channel, text).await?)
+        Ok(self.redis.client()?.spublish::<(), _, _>(channel, text).await?)
     }
 }

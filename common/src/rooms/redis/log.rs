@@ -226,7 +226,7 @@ impl Inner {
     /// Which of `rooms` have entries from or about `user`.
     async fn rooms_with(&self, user: Uuid, rooms: &[Uuid]) -> Result<Vec<Uuid>, RoomError> {
         let ask = rooms.iter().map(|room| async move {
-            let known: bool = self.redis.client().sismember(keys::people(*room), user.to_string()).await?;
+            let known: bool = self.redis.client()?.sismember(keys::people(*room), user.to_string()).await?;
             Ok::<_, RoomError>(known.then_some(*room))
         });
         Ok(futures_util::future::try_join_all(ask).await?.into_iter().flatten().collect())
@@ -234,7 +234,7 @@ impl Inner {
 
     /// Returns whether nothing had changed in between, so that the person is gone.
     async fn anonymise_room(&self, room: Uuid, user: Uuid) -> Result<bool, RoomError> {
-        let notice: Option<String> = self.redis.client().hget(keys::meta(room), "notice").await?;
+        let notice: Option<String> = self.redis.client()?.hget(keys::meta(room), "notice").await?;
         let notice = notice.unwrap_or_default();
         let renamed = if notice.is_empty() { None } else { anonymise_notice(&notice, user)? };
         let mut args = vec![user.to_string()];

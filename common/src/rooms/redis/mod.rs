@@ -35,6 +35,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fred::interfaces::HashesInterface;
+#[cfg(feature = "testing")]
+use fred::interfaces::KeysInterface;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -105,6 +107,23 @@ impl RedisRooms {
     }
 }
 
+#[cfg(feature = "testing")]
+impl RedisRooms {
+    /// The keys that Redis has of a room, but those that expire by themselves.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn keys(&self, room: Uuid) -> Result<Vec<String>, RoomError> {
+        let mut found = Vec::new();
+        for key in keys::kept(room) {
+            if self.inner.redis.client()?.exists(&key).await? {
+                found.push(key);
+            }
+        }
+        Ok(found)
+    }
+}
+
 impl Inner {
     /// Starts what runs beside the commands, each until `stop`.
     fn spawn(self: &Arc<Self>, stop: &CancellationToken) {
@@ -143,7 +162,7 @@ impl RoomStore for RedisRooms {
 
     async fn notice(&self, room: Uuid) -> Result<Option<Notice>, RoomError> {
         let (epoch, json): (Option<String>, Option<String>) =
-            self.inner.redis.client().hmget(keys::meta(room), vec!["epoch", "notice"]).await?;
+            self.inner.redis.client()?.hmget(keys::meta(room), vec!["epoch", "notice"]).await?;
         let json = match epoch {
             Some(_) => json,
             None => self.inner.closed(room).await?.and_then(|row| row.notice),

@@ -138,7 +138,7 @@ impl Inner {
 
     pub(super) async fn dismiss(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
         self.registry.connections.remove(&connection);
-        Ok(self.redis.client().zrem::<(), _, _>(keys::connections(user), connection.to_string()).await?)
+        Ok(self.redis.client()?.zrem::<(), _, _>(keys::connections(user), connection.to_string()).await?)
     }
 
     /// Says again and again that the connections of this process are there.

@@ -1,0 +1,192 @@
+//! Redis gone, slow, silent, restarted, emptied.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    config::SecretUrl,
+    rooms::{Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
+    testing::{self, Database},
+};
+use loadtest::{
+    proxy::{Proxy, Which},
+    servers::{Redis, Sync},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{PATIENCE, fill, message, next, place, seqs, texts, within};
+
+/// How soon a silent stream must be noticed, and a recovered Redis used again.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn own_redis() -> Redis {
+    Redis::start(Sync::Always).await.expect("a Redis of this test")
+}
+
+async fn rooms_at(url: &str) -> RedisRooms {
+    testing::redis_rooms_at(SecretUrl::new(url), Database::Sqlite.fresh().await).await
+}
+
+/// Waits until the store says that it is healthy, or is not, and returns how long that took.
+async fn until_health(store: &dyn RoomStore, healthy: bool) -> Duration {
+    let since = Instant::now();
+    while store.health().await.is_ok() != healthy {
+        assert!(since.elapsed() < PATIENCE, "health does not become {healthy}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    since.elapsed()
+}
+
+async fn next_check(live: &mut Subscription) {
+    while next(live).await != Signal::Check {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_killed_and_restarted_lost_nothing_and_keeps_its_epoch() {
+    let mut redis = own_redis().await;
+    let store = rooms_at(&redis.url()).await;
+    let room = Uuid::now_v7();
+    let author = fill(&store, room, 10).await;
+    let before = store.read(room, Range::Latest, 10).await.expect("read");
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    redis.kill().await.expect("kill");
+    until_health(&store, false).await;
+    // Nothing waits in line for a server that is gone.
+    let since = Instant::now();
+    let many = (0..500).map(|n| store.append(room, message(author, &format!("gone-{n}"), "x")));
+    for outcome in futures_util::future::join_all(many).await {
+        assert!(matches!(outcome, Err(RoomError::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(matches!(store.read(room, Range::Latest, 1).await, Err(RoomError::Unavailable(_))));
+    assert!(store.subscribe(Uuid::now_v7()).await.is_err());
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    redis.restart().await.expect("restart");
+    let took = until_health(&store, true).await;
+    assert!(took < SOON, "{took:?}");
+    next_check(&mut live).await;
+    assert_eq!(store.read(room, Range::Latest, 10).await.expect("read"), before);
+    let again = store.append(room, message(author, "fill-10", "10")).await.expect("append");
+    assert_eq!(place(again), (10, true));
+    store.append(room, message(author, "new", "다시")).await.expect("append");
+    let Signal::Entry { epoch, entry } = next(&mut live).await else { panic!("not an entry") };
+    assert_eq!((epoch, entry.seq), (before.head.epoch, 11));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_stops_in_its_tracks_delays_nobody_for_longer_than_the_limit() {
+    let redis = own_redis().await;
+    let store = rooms_at(&redis.url()).await;
+    let room = Uuid::now_v7();
+    let author = fill(&store, room, 1).await;
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    redis.pause().expect("pause");
+    let since = Instant::now();
+    let outcome = store.append(room, message(author, "stuck", "x")).await;
+    assert!(matches!(outcome, Err(RoomError::Unavailable(_))), "{outcome:?}");
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    redis.resume().expect("resume");
+    let took = until_health(&store, true).await;
+    assert!(took < SOON, "{took:?}");
+    // Whether the first attempt took effect was unknown; repeating it is safe either way.
+    let again = store.append(room, message(author, "stuck", "x")).await.expect("append");
+    assert_eq!(again.position.seq, 2);
+    store.append(room, message(author, "next", "y")).await.expect("append");
+    assert_eq!(seqs(&store.read(room, Range::Latest, 10).await.expect("read").entries), [1, 2, 3]);
+    while !matches!(next(&mut live).await, Signal::Entry { entry, .. } if entry.seq == 3) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_that_is_cut_comes_back_and_says_check() {
+    let redis = own_redis().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await.expect("a proxy");
+    let store = rooms_at(&format!("redis://{}", proxy.address())).await;
+    let direct = rooms_at(&redis.url()).await;
+    let room = Uuid::now_v7();
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    let mut changes = store.session_changes();
+    for round in 1..=3_u64 {
+        proxy.cut(Which::Subscribers);
+        next_check(&mut live).await;
+        assert_eq!(within("a change", changes.next()).await, Some(common::rooms::SessionChange::Anyone));
+        until_health(&store, true).await;
+        direct.append(room, message(Uuid::now_v7(), "n", "x")).await.expect("append");
+        while !matches!(next(&mut live).await, Signal::Entry { entry, .. } if entry.seq == round) {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_that_goes_silent_is_noticed_and_made_anew() {
+    let redis = own_redis().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await.expect("a proxy");
+    let store = rooms_at(&format!("redis://{}", proxy.address())).await;
+    let room = Uuid::now_v7();
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    proxy.freeze(Which::Subscribers, true);
+    let noticed = until_health(&store, false).await;
+    assert!(noticed <= SOON, "{noticed:?}");
+    // Commands go on meanwhile; what they append is not heard.
+    store.append(room, message(Uuid::now_v7(), "unheard", "x")).await.expect("append");
+    proxy.freeze(Which::Subscribers, false);
+    let restored = until_health(&store, true).await;
+    assert!(restored <= SOON, "{restored:?}");
+    // Either the entry was only late, or the stream was made anew and the log is to be read.
+    match next(&mut live).await {
+        Signal::Check => {}
+        signal => assert!(matches!(&signal, Signal::Entry { entry, .. } if entry.seq == 1), "{signal:?}"),
+    }
+    assert_eq!(store.head(room).await.expect("head").seq, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_are_cut_do_not_cut_the_live_stream() {
+    let redis = own_redis().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await.expect("a proxy");
+    let store = rooms_at(&format!("redis://{}", proxy.address())).await;
+    let direct = rooms_at(&redis.url()).await;
+    let room = Uuid::now_v7();
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    proxy.cut(Which::Commands);
+    direct.append(room, message(Uuid::now_v7(), "n", "x")).await.expect("append");
+    assert!(matches!(next(&mut live).await, Signal::Entry { entry, .. } if entry.seq == 1));
+    until_health(&store, true).await;
+    let appended = store.append(room, message(Uuid::now_v7(), "n", "y")).await.expect("append");
+    assert_eq!(place(appended), (2, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_redis_begins_a_new_log_and_mixes_in_nothing_of_the_old() {
+    let redis = own_redis().await;
+    let settings = testing::redis_settings(SecretUrl::new(redis.url()));
+    let db = Database::Sqlite.fresh().await;
+    let store = testing::redis_rooms_with(common::rooms::redis::RedisSettings { entries: 10, ..settings }, db).await;
+    let room = Uuid::now_v7();
+    fill(&store, room, 60).await;
+    assert_eq!(store.archive(room).await.expect("archive"), 50);
+    let old = store.head(room).await.expect("head");
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    assert_eq!(redis.command("FLUSHALL").await.expect("flush"), "+OK");
+    let first = store.append(room, message(Uuid::now_v7(), "new", "새 기록")).await.expect("append");
+    assert_ne!(first.position.epoch, old.epoch);
+    assert_eq!(first.position.seq, 1);
+    assert!(matches!(next(&mut live).await, Signal::Entry { epoch, .. } if epoch == first.position.epoch));
+    for range in [Range::Latest, Range::After(0), Range::Before(50)] {
+        let page = store.read(room, range, 100).await.expect("read");
+        assert_eq!((page.head, texts(&page)), (first.position, vec!["새 기록".to_owned()]), "{range:?}");
+    }
+    fill(&store, room, 39).await;
+    assert_eq!(store.archive(room).await.expect("archive"), 30);
+    let page = store.read(room, Range::After(0), 100).await.expect("read");
+    assert_eq!(seqs(&page.entries), (1..=40).collect::<Vec<_>>());
+    assert_eq!(texts(&page)[0], "새 기록");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_not_there_is_a_clear_error_in_time() {
+    let since = Instant::now();
+    let port = loadtest::servers::free_port().expect("a port");
+    let settings = testing::redis_settings(SecretUrl::new(format!("redis://127.0.0.1:{port}")));
+    let db = Database::Sqlite.fresh().await;
+    let outcome = RedisRooms::connect(settings, db, Arc::new(common::ids::RandomIds)).await;
+    assert!(matches!(outcome.err(), Some(RoomError::Unavailable(_))));
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+}
