@@ -7,7 +7,7 @@ use fred::{
     interfaces::{ClientLike, LuaInterface},
     types::{
         Builder, ClientState, Value,
-        config::{Config, Options, ReconnectPolicy, UnresponsiveConfig},
+        config::{ClusterDiscoveryPolicy, Config, Options, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
         scripts::Script,
     },
 };
@@ -75,7 +75,12 @@ pub(super) async fn connect(settings: &RedisSettings) -> Result<(Redis, Subscrib
 /// What every client of a process shares.
 fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
     let timeout = settings.timeout;
-    let mut builder = Builder::from_config(Config::from_url(settings.url.expose())?);
+    let mut config = Config::from_url(settings.url.expose())?;
+    if let ServerConfig::Clustered { policy, .. } = &mut config.server {
+        // Any node that is known can tell who took over, not only those of the URL, which may be the ones that died.
+        *policy = ClusterDiscoveryPolicy::UseCache;
+    }
+    let mut builder = Builder::from_config(config);
     builder
         .with_connection_config(|connection| {
             connection.connection_timeout = timeout;
