@@ -12,6 +12,7 @@
 //! | [`caller`] | who is calling: the access token |
 //! | [`day`], [`calendar`] | days and months, and which of them it is for a user |
 //! | [`stream`] | JSON documents written while they are read |
+//! | [`cors`] | which web pages may read answers |
 //! | [`jobs`] | what runs by the clock |
 //! | [`server`] | routes, middleware, listening, stopping |
 
@@ -20,8 +21,10 @@ pub mod auth;
 pub mod calendar;
 pub mod caller;
 pub mod context;
+pub mod cors;
 pub mod day;
 pub mod demo;
+mod docs;
 pub mod input;
 pub mod jobs;
 pub mod me;

@@ -47,7 +47,8 @@ macro_rules! error_codes {
                 match self { $(Self::$name => StatusCode::$status,)* }
             }
 
-            const fn detail(self, language: Language) -> &'static str {
+            /// As people see it.
+            pub const fn detail(self, language: Language) -> &'static str {
                 match language {
                     Language::Korean => match self { $(Self::$name => $ko,)* },
                     Language::English => match self { $(Self::$name => $en,)* },

@@ -1,14 +1,13 @@
 //! Routes, middleware, listening and stopping.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use common::{bootstrap::Backends, ops::Ops};
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route, Server,
     error::{MethodNotAllowedError, NotFoundError},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     listener::TcpAcceptor,
-    middleware::{Cors, SetHeader},
 };
 use poem_openapi::{
     OpenApi, OpenApiService, Tags,
@@ -22,7 +21,8 @@ use uuid::Uuid;
 use crate::{
     actions, auth,
     context::Context,
-    jobs, me, meetups, page,
+    cors::{self, Origins},
+    docs, jobs, me, meetups, page,
     problem::{Code, Failure, Language},
     room, routines, today,
 };
@@ -30,9 +30,6 @@ use crate::{
 /// Where the operations live.
 const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The docs page carries its scripts and styles in itself, and calls this server alone (Content Security Policy, level 3).
-const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
-     font-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -72,32 +69,20 @@ pub fn openapi_document() -> String {
 /// The whole application.
 pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
-    let docs_policy = SetHeader::new().overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY);
     let routes = Route::new()
-        .nest("/docs", service.swagger_ui().with(docs_policy))
+        .nest("/docs", docs::page(&service.swagger_ui_html()))
         .at(format!("{BASE}/openapi.json"), service.spec_endpoint())
         .nest(BASE, service)
         .data(context.tokens.clone())
         .data(context.clone())
-        .around(refuse_repeated_parameters)
-        .with(cors(&context.config.allowed_origins));
-    // The outermost layer: whatever fails below it becomes a problem, and every answer gets its headers.
-    routes.around(finish)
-}
-
-fn cors(origins: &[String]) -> Cors {
-    let any = origins.iter().any(|origin| origin == "*");
-    let allowed: HashSet<String> = origins.iter().cloned().collect();
-    Cors::new()
-        .allow_origins_fn(move |origin| any || allowed.contains(origin))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT_LANGUAGE, REQUEST_ID])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-        .max_age(600)
+        .around(refuse_repeated_parameters);
+    let origins = Arc::new(Origins::new(&context.config.allowed_origins));
+    // The outer layers: whatever fails below them becomes a problem, and every answer gets its headers.
+    routes.around(finish).around(move |next, request| cors::share(Arc::clone(&origins), next, request))
 }
 
 /// A parameter given twice is refused, not guessed at.
-async fn refuse_repeated_parameters<E: Endpoint>(next: std::sync::Arc<E>, request: Request) -> poem::Result<Response> {
+async fn refuse_repeated_parameters<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let mut seen = HashSet::new();
     let query = request.uri().query().unwrap_or_default();
     for name in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
@@ -109,7 +94,7 @@ async fn refuse_repeated_parameters<E: Endpoint>(next: std::sync::Arc<E>, reques
 }
 
 /// Gives the request an id, turns errors into problems, logs what failed on our side, and sets the headers of every answer.
-async fn finish<E: Endpoint>(next: std::sync::Arc<E>, request: Request) -> poem::Result<Response> {
+async fn finish<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let id = request_id(&request);
     let language = Language::preferred(request.header(header::ACCEPT_LANGUAGE));
     let secret = request.uri().path().starts_with(BASE);

@@ -112,6 +112,43 @@ async fn whatever_is_refused_is_a_problem_with_the_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_allowed_origins_may_read_every_answer() {
+    let service =
+        Service::start_with(Database::Sqlite, |config| config.allowed_origins = vec!["https://mingizuk.kr".into()])
+            .await;
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("http://{}/api/v1{path}", service.address);
+    let preflight = |origin: &str| {
+        let request = client.request(Method::OPTIONS, url("/me")).header("origin", origin);
+        request
+            .header("access-control-request-method", "PATCH")
+            .header("access-control-request-headers", "authorization")
+    };
+    let answer = service.send(preflight("https://mingizuk.kr")).await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://mingizuk.kr");
+    assert!(answer.headers["access-control-allow-methods"].to_str().expect("a text").contains("PATCH"));
+    assert!(answer.headers["access-control-allow-headers"].to_str().expect("a text").contains("authorization"));
+    let answer = service.send(preflight("https://elsewhere.kr")).await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+
+    // A refusal is a problem for them too.
+    let answer = service.send(client.get(url("/me")).header("origin", "https://mingizuk.kr")).await;
+    assert_eq!(answer.headers["access-control-allow-origin"], "https://mingizuk.kr");
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.headers["vary"], "Origin");
+    assert!(answer.headers["access-control-expose-headers"].to_str().expect("a text").contains("x-request-id"));
+    answer.refused(401, "unauthenticated");
+
+    // A page of the service itself says where it comes from as well.
+    let body = json!({"email": "a@example.com", "password": "stretch2gether", "nickname": "a"});
+    let own = format!("http://{}", service.address);
+    let answer = service.send(client.post(url("/auth/signup")).header("origin", own).json(&body)).await;
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    answer.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_sign_up_with_one_email_at_once_one_gets_it() {
     for database in Database::ALL {
         let service = Service::start(database).await;

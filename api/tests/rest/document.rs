@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::problem::{Code, Language};
 use common::testing::Database;
 use serde_json::{Map, Value};
 
@@ -141,6 +142,18 @@ fn every_field_is_described() {
     }
 }
 
+#[test]
+fn every_error_code_is_in_the_document_for_people() {
+    let document = include_str!("../../../docs/rest.md");
+    let table = document.split("| code | status | meaning |").nth(1).expect("the table of codes");
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with("| `")).collect();
+    let row = |code: &Code| {
+        format!("| `{}` | {} | {} |", code.text(), code.status().as_u16(), code.detail(Language::English))
+    };
+    let expected: Vec<String> = Code::ALL.iter().map(row).collect();
+    assert!(rows == expected, "the table of docs/rest.md should be:\n{}", expected.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_docs_page_reaches_nothing_outside() {
     let service = Service::start(Database::Sqlite).await;
@@ -152,6 +165,9 @@ async fn the_docs_page_reaches_nothing_outside() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"), "{policy}");
         let page = answer.body.as_str().expect("a page").to_owned();
         assert!(page.contains("\"operationId\": \"log_in\""), "the document is in the page");
+        for changed in ["<!doctype html>", "<title>Mingizuk API</title>", "tryItOutEnabled: true"] {
+            assert!(page.contains(changed), "the page of Swagger UI has another form now: {changed}");
+        }
         // Whatever a browser would fetch by itself comes with the page.
         for loads in ["<link", "src=\"http", "src='http", "@import", "url(http", "url(\"http"] {
             let script_end = page.find("</script>").expect("a script");
