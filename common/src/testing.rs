@@ -9,6 +9,8 @@
     reason = "only tests use this module, and a broken set-up must stop them"
 )]
 
+pub mod plans;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use uuid::Uuid;

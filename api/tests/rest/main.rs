@@ -7,6 +7,7 @@ mod document;
 mod jobs;
 mod me;
 mod meetups;
+mod plans;
 mod room;
 mod routines;
 mod service;

@@ -88,6 +88,18 @@ impl Query {
         self
     }
 
+    /// The statement, with its placeholders.
+    #[cfg(feature = "testing")]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same values under the statement that asks how this one would be run.
+    #[cfg(feature = "testing")]
+    pub(crate) fn explained(self, explain: &str) -> Self {
+        Self { text: format!("{explain} {}", self.text).into(), ..self }
+    }
+
     /// Appends text, for statements put together from parts.
     pub fn push(mut self, text: &str) -> Self {
         self.text.to_mut().push_str(text);
@@ -205,9 +217,10 @@ async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> 
 
 /// One implementation for both things that hold a connection of either database.
 macro_rules! executor {
-    ($type:ty, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr) => {
+    ($type:ty, $note:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr) => {
         impl Executor for $type {
             async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
+                $note(&self, &query);
                 let text = AssertSqlSafe(query.text);
                 match self {
                     $sqlite => in_time(bound!(sqlx::query_as::<Sqlite, T>(text), query.values).fetch_all($read)).await,
@@ -218,6 +231,7 @@ macro_rules! executor {
             }
 
             async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
+                $note(&self, &query);
                 let text = AssertSqlSafe(query.text);
                 match self {
                     $sqlite => {
@@ -248,5 +262,16 @@ macro_rules! executor {
     };
 }
 
-executor!(&Db, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool);
-executor!(&mut Tx, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx);
+/// Tests look at the statements that a service reads with.
+#[cfg(feature = "testing")]
+fn note_read(db: &&Db, query: &Query) {
+    crate::testing::plans::note(db, query);
+}
+
+#[cfg(not(feature = "testing"))]
+const fn note_read(_: &&Db, _: &Query) {}
+
+const fn note_nothing(_: &&mut Tx, _: &Query) {}
+
+executor!(&Db, note_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool);
+executor!(&mut Tx, note_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx);

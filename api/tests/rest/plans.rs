@@ -1,0 +1,37 @@
+//! No read of the service grows with a table: each is run over HTTP, and the database is asked how it went about it.
+
+use api::demo::{self, Plan};
+use common::testing::{Database, plans};
+
+use crate::service::{Service, User};
+
+/// What people read most.
+const READS: [&str; 8] = [
+    "/me",
+    "/routines",
+    "/routines?limit=1",
+    "/meetups?limit=50",
+    "/meetups/{meetup}",
+    "/meetups/{meetup}/members",
+    "/meetups/{meetup}/messages",
+    "/me/export",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_read_looks_through_a_whole_table() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let mut csv = Vec::new();
+        let plan = Plan { users: 300, meetups: 60, members: 5, seed: 1 };
+        demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
+        let csv = String::from_utf8(csv).expect("UTF-8");
+        let row: Vec<&str> = csv.lines().nth(1).expect("a row").split(',').collect();
+        let user = User { id: row[0].to_owned(), token: row[2].to_owned(), refresh_token: String::new() };
+        plans::watch(&service.backends.db);
+        for path in READS {
+            service.get(&path.replace("{meetup}", row[3]), &user).await.expect(200);
+        }
+        let looked_at = plans::assert_bounded(&service.backends.db).await;
+        assert!(looked_at >= READS.len(), "{looked_at} statements on {database:?}");
+    }
+}

@@ -1,0 +1,188 @@
+//! How a database goes about the statements that a service reads with: none may look through a whole table.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::db::{Db, Query, sql};
+
+/// The reads of each watched database, by their text: one that runs twice is looked at once.
+type Reads = BTreeMap<String, BTreeMap<String, Query>>;
+
+static READS: Mutex<Reads> = Mutex::new(BTreeMap::new());
+
+fn reads() -> MutexGuard<'static, Reads> {
+    READS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What tells a database from the others of this process.
+fn name(db: &Db) -> String {
+    match db {
+        Db::Sqlite { readers, .. } => readers.connect_options().get_filename().display().to_string(),
+        Db::MySql(pool) => pool.connect_options().get_database().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Begins to note what is read from a database, outside of transactions. Notes of before are dropped.
+pub fn watch(db: &Db) {
+    reads().insert(name(db), BTreeMap::new());
+}
+
+pub(crate) fn note(db: &Db, query: &Query) {
+    let mut reads = reads();
+    // Nothing is watched in most tests: they pay for no name.
+    if !reads.is_empty()
+        && let Some(noted) = reads.get_mut(&name(db))
+    {
+        noted.entry(query.text().to_owned()).or_insert_with(|| query.clone());
+    }
+}
+
+/// Checks every read since [`watch`]: none scans a table, and an index is walked from its start only where that is the
+/// order of a list with a limit. Returns how many there were. Give it a database with enough rows that an index pays.
+///
+/// # Panics
+/// With the statement and its plan, if one does.
+pub async fn assert_bounded(db: &Db) -> usize {
+    let noted = reads().remove(&name(db)).expect("watch() first");
+    refresh_statistics(db).await;
+    let count = noted.len();
+    for (text, query) in noted {
+        let plan = plan(db, query).await;
+        let bad: Vec<_> = plan.iter().filter(|step| is_unbounded(step, &text)).collect();
+        assert!(bad.is_empty(), "{text}\nlooks through a whole table or index: {bad:?}\nplan: {plan:#?}");
+    }
+    count
+}
+
+/// One step of a plan.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    reach: Reach,
+    sorts: bool,
+    text: String,
+}
+
+/// What a step reads.
+#[derive(Debug, PartialEq, Eq)]
+enum Reach {
+    /// Part of an index, or nothing stored.
+    Part,
+    /// An index from one end.
+    WholeIndex,
+    /// A table.
+    WholeTable,
+}
+
+fn is_unbounded(step: &Step, statement: &str) -> bool {
+    match step.reach {
+        Reach::Part => false,
+        Reach::WholeIndex => step.sorts || !statement.contains("LIMIT"),
+        Reach::WholeTable => true,
+    }
+}
+
+async fn plan(db: &Db, query: Query) -> Vec<Step> {
+    match db {
+        Db::Sqlite { .. } => {
+            let rows: Vec<SqliteStep> = query.explained("EXPLAIN QUERY PLAN").all(db).await.expect("a plan");
+            let sorts = rows.iter().any(|row| row.detail.starts_with("USE TEMP B-TREE"));
+            rows.into_iter().map(|row| sqlite_step(row.detail, sorts)).collect()
+        }
+        Db::MySql(_) => {
+            let rows: Vec<MySqlStep> = query.explained("EXPLAIN").all(db).await.expect("a plan");
+            rows.into_iter().map(mysql_step).collect()
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct SqliteStep {
+    detail: String,
+}
+
+/// `SCAN t` reads a table, `SCAN t USING INDEX …` an index, `SEARCH …` a part of either (SQLite, "EXPLAIN QUERY PLAN").
+fn sqlite_step(text: String, sorts: bool) -> Step {
+    let reach = match text.strip_prefix("SCAN ") {
+        None | Some("CONSTANT ROW") => Reach::Part,
+        // Rows that the statement itself has made.
+        Some(of) if of.starts_with('(') => Reach::Part,
+        Some(of) if of.contains(" USING ") => Reach::WholeIndex,
+        Some(_) => Reach::WholeTable,
+    };
+    Step { reach, sorts, text }
+}
+
+#[derive(sqlx::FromRow, Debug)]
+#[expect(dead_code, reason = "printed where a statement is bad")]
+struct MySqlStep {
+    table: Option<String>,
+    #[sqlx(rename = "type")]
+    access: Option<String>,
+    key: Option<String>,
+    #[sqlx(rename = "Extra")]
+    extra: Option<String>,
+}
+
+/// `type` is `ALL` for a table, `index` for an index (MariaDB, "EXPLAIN").
+fn mysql_step(row: MySqlStep) -> Step {
+    let stored = row.table.as_deref().is_some_and(|table| !table.starts_with('<'));
+    let reach = match row.access.as_deref() {
+        Some("ALL") if stored => Reach::WholeTable,
+        Some("index") if stored => Reach::WholeIndex,
+        _ => Reach::Part,
+    };
+    let sorts = row.extra.as_deref().is_some_and(|extra| extra.contains("filesort") || extra.contains("temporary"));
+    Step { reach, sorts, text: format!("{row:?}") }
+}
+
+/// Tells the optimiser how large the tables are.
+async fn refresh_statistics(db: &Db) {
+    let analyze = match db {
+        Db::Sqlite { .. } => "ANALYZE".to_owned(),
+        Db::MySql(_) => {
+            let select = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
+            let tables: Vec<(String,)> = sql(select).all(db).await.expect("tables");
+            let tables: Vec<String> = tables.into_iter().map(|(table,)| table).collect();
+            format!("ANALYZE TABLE {}", tables.join(", "))
+        }
+    };
+    sql(analyze).run(db).await.expect("statistics");
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::db::Value;
+    use crate::testing::{Database, meetup};
+
+    async fn check(db: &Db, statement: &'static str, value: impl Into<Value>) -> bool {
+        watch(db);
+        let rows: Vec<(Uuid,)> = sql(statement).bind(value).all(db).await.expect("rows");
+        assert!(!rows.is_empty(), "{statement}");
+        let db = db.clone();
+        tokio::spawn(async move { assert_bounded(&db).await }).await.is_ok_and(|count| count == 1)
+    }
+
+    #[tokio::test]
+    async fn scans_are_told_from_searches() {
+        for database in Database::ALL {
+            let db = database.fresh().await;
+            for _ in 0..200 {
+                meetup(&db).await;
+            }
+            assert!(check(&db, "SELECT id FROM meetups WHERE id > ? ORDER BY id LIMIT 3", Uuid::nil()).await);
+            for (statement, good) in [
+                ("SELECT id FROM meetups WHERE starts_at = ? ORDER BY id LIMIT 3", true),
+                ("SELECT id FROM meetups WHERE capacity IS NULL AND cancelled_at IS NULL AND created_at >= ?", false),
+                ("SELECT id FROM meetups WHERE created_at >= ? ORDER BY title LIMIT 3", false),
+                ("SELECT id FROM meetups WHERE ? = 0 ORDER BY id", false),
+            ] {
+                assert_eq!(check(&db, statement, 0).await, good, "{statement} on {database:?}");
+            }
+        }
+    }
+}
