@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`client`] | the chat client: resume, backoff, resending, gap detection; and the bare connection below it |
 //! | [`rest`] | the few REST calls that tests and load programs make |
+//! | [`rest_load`] | measuring reads over REST |
 //! | [`servers`] | `mingizuk`, Redis and MariaDB as child processes that end with their guard |
 //! | [`system`] | a whole Mingizuk in production shape, and people who use it |
 //! | [`bench`] | measuring: fan-out, idle connections, connecting, sending, starting |
@@ -18,6 +19,7 @@ pub mod failure;
 pub mod process;
 pub mod proxy;
 pub mod rest;
+pub mod rest_load;
 pub mod servers;
 pub mod stress;
 pub mod system;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use loadtest::{
     bench::{Bench, Ready},
     failure::Outcome,
+    rest_load::RestLoad,
     stress::Stress,
 };
 
@@ -24,6 +25,8 @@ enum Command {
     Bench(Bench),
     /// Measure how long a start takes.
     Ready(Ready),
+    /// Measure reads over REST at a fixed rate.
+    Rest(RestLoad),
     /// Break a running system in every known way and check that nothing was lost.
     Stress(Stress),
 }
@@ -49,6 +52,7 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Bench(bench) => bench.run().await,
         Command::Ready(ready) => ready.run().await,
+        Command::Rest(load) => load.run().await,
         Command::Stress(stress) => stress.run().await,
     }
 }

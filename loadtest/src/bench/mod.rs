@@ -197,9 +197,14 @@ impl Bed {
         report.add("gateways", self.gateways.len());
         report.add("rooms", self.rooms.len());
         report.add("members of a room", self.rooms.first().map_or(0, |room| room.members.len()));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        report.add("machine", format!("{cores} cores, {}, generator on the same machine", processor()));
+        report.add("machine", machine());
     }
+}
+
+/// The machine that everything runs on.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores} cores, {}, generator on the same machine", processor())
 }
 
 fn processor() -> String {
@@ -214,12 +219,12 @@ fn stamp() -> u64 {
 }
 
 /// A histogram of microseconds up to a minute, to two digits.
-fn histogram() -> Outcome<Histogram<u64>> {
+pub(crate) fn histogram() -> Outcome<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 60_000_000, 2)?)
 }
 
 /// Adds the percentiles of a histogram of microseconds, in milliseconds.
-fn add_percentiles(report: &mut Report, what: &str, histogram: &Histogram<u64>) {
+pub(crate) fn add_percentiles(report: &mut Report, what: &str, histogram: &Histogram<u64>) {
     for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
         report.add_rounded(format!("{what} {name} ms"), to_f64(histogram.value_at_quantile(quantile)) / 1000.0);
     }
@@ -227,7 +232,7 @@ fn add_percentiles(report: &mut Report, what: &str, histogram: &Histogram<u64>) 
 
 /// A count as a number to divide with.
 #[expect(clippy::cast_precision_loss, reason = "a figure to print: its first 15 digits are enough")]
-const fn to_f64(count: u64) -> f64 {
+pub(crate) const fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
