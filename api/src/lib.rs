@@ -18,6 +18,7 @@
 
 pub mod actions;
 pub mod auth;
+pub mod awards;
 pub mod calendar;
 pub mod caller;
 pub mod context;
@@ -25,10 +26,12 @@ pub mod cors;
 pub mod day;
 pub mod demo;
 mod docs;
+pub mod history;
 pub mod input;
 pub mod jobs;
 pub mod me;
 pub mod meetups;
+pub mod monsters;
 pub mod page;
 pub mod problem;
 pub mod room;
@@ -36,5 +39,6 @@ pub mod routines;
 pub mod server;
 pub mod stream;
 pub mod today;
+pub mod workouts;
 
 pub use server::{launch, openapi_document};

@@ -72,6 +72,9 @@ error_codes! {
     MethodNotAllowed METHOD_NOT_ALLOWED "method_not_allowed", "허용되지 않는 메서드입니다.", "The path does not support this method.";
     EmailTaken CONFLICT "email_taken", "이미 사용 중인 이메일입니다.", "An account with this email exists.";
     NicknameTaken CONFLICT "nickname_taken", "이미 사용 중인 닉네임입니다.", "An account with this nickname exists.";
+    WorkoutFinished CONFLICT "workout_finished", "이미 끝난 운동입니다.", "The workout is finished.";
+    CompletedEarlier CONFLICT "completed_earlier", "지난 날의 완료는 취소할 수 없습니다.", "The action was completed on an earlier day.";
+    MonsterGrowing CONFLICT "monster_growing", "이미 자라고 있는 몬스터가 있습니다.", "A monster is growing; the next comes when it is grown.";
     NotAMember FORBIDDEN "not_a_member", "모임 멤버만 할 수 있습니다.", "Only members of the meetup may do this.";
     NotTheHost FORBIDDEN "not_the_host", "모임장만 할 수 있습니다.", "Only the host of the meetup may do this.";
     RemovedFromMeetup FORBIDDEN "removed_from_meetup", "내보내진 모임에는 다시 참여할 수 없습니다.", "The host removed you from this meetup.";

@@ -22,9 +22,9 @@ use crate::{
     actions, auth,
     context::Context,
     cors::{self, Origins},
-    docs, jobs, me, meetups, page,
+    docs, history, jobs, me, meetups, monsters, page,
     problem::{Code, Failure, Language},
-    room, routines, today,
+    room, routines, today, workouts,
 };
 
 /// Where the operations live.
@@ -42,6 +42,12 @@ pub enum Tag {
     Me,
     /// Actions, presets, and the routines made of them.
     Routines,
+    /// Runs of routines.
+    Workouts,
+    /// Monsters that grow.
+    Monsters,
+    /// What one did on which days.
+    History,
     /// Meetups and their members.
     Meetups,
     /// A meetup's room: its log and its notice.
@@ -55,6 +61,7 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
         meetups::endpoints::Endpoints,
         room::endpoints::Endpoints,
         (actions::endpoints::Endpoints, routines::endpoints::Endpoints, today::endpoints::Endpoints),
+        (workouts::endpoints::Endpoints, monsters::endpoints::Endpoints, history::endpoints::Endpoints),
     );
     OpenApiService::new(api, "Mingizuk", env!("CARGO_PKG_VERSION"))
         .description("Small exercises, a monster that grows with you, and meetups with a realtime room. Errors are RFC 9457 problems with a stable `code`.")

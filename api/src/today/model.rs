@@ -4,7 +4,58 @@ use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// Which routine is to be the main one.
+use crate::{
+    awards::rules::DAY_CAP, day::Day, history::model::Mark, monsters::model::Monster, routines::model::Routine,
+    workouts::model::Workout,
+};
+
+/// What the main page shows.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct Today {
+    /// Which day it is for the user.
+    pub day: Day,
+    /// The main routine; absent if none is chosen.
+    #[oai(skip_serializing_if_is_none)]
+    pub main_routine: Option<Routine>,
+    /// Its open workout; absent if none is open.
+    #[oai(skip_serializing_if_is_none)]
+    pub workout: Option<Workout>,
+    /// The monster that grows; absent if the next is still to be drawn.
+    #[oai(skip_serializing_if_is_none)]
+    pub monster: Option<Monster>,
+    /// Experience that waits for the next monster.
+    pub kept_experience: i64,
+    /// Experience of today.
+    pub experience: i64,
+    /// The most that a day can bring.
+    pub experience_cap: i64,
+    /// Actions completed today.
+    pub actions: i64,
+    /// Workouts finished today.
+    pub routines: i64,
+    /// What today is marked with in the habit tracker.
+    pub mark: Mark,
+}
+
+impl Example for Today {
+    fn example() -> Self {
+        Self {
+            day: Day(20_513),
+            main_routine: Some(Routine::example()),
+            workout: Some(Workout { finished_at: None, ..Workout::example() }),
+            monster: Some(Monster::example()),
+            kept_experience: 0,
+            experience: 720,
+            experience_cap: DAY_CAP,
+            actions: 6,
+            routines: 1,
+            mark: Mark::Routine,
+        }
+    }
+}
+
+/// Which routine the main page is about.
 #[derive(Debug, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
@@ -17,6 +68,6 @@ pub struct MainRoutine {
 
 impl Example for MainRoutine {
     fn example() -> Self {
-        Self { routine_id: Some(Uuid::from_u128(0x0197_a3c2_7b1e_7c5a_9d53_3f1d_2b8f_6a10)) }
+        Self { routine_id: Some(Routine::example().id) }
     }
 }

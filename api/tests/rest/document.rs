@@ -11,7 +11,7 @@ use crate::service::Service;
 /// What needs no access token.
 const PUBLIC: [&str; 4] = ["sign_up", "log_in", "refresh", "restore_account"];
 /// What needs none and is the same for everyone.
-const CONSTANT: [&str; 2] = ["list_actions", "list_presets"];
+const CONSTANT: [&str; 3] = ["list_actions", "list_presets", "list_species"];
 /// What needs none, but shows more with one.
 const OPEN: [&str; 3] = ["list_meetups", "get_meetup", "list_members"];
 

@@ -4,6 +4,7 @@
 mod auth;
 mod demo;
 mod document;
+mod history;
 mod jobs;
 mod me;
 mod meetups;
@@ -11,3 +12,5 @@ mod plans;
 mod room;
 mod routines;
 mod service;
+mod three_months;
+mod workouts;

@@ -61,6 +61,12 @@ impl Service {
         Self::start_with(database, |_| {}).await
     }
 
+    /// Starts with access tokens that outlive every test, for those in which months pass.
+    pub(crate) async fn start_for_months(database: Database) -> Self {
+        Self::start_with(database, |config| config.access_token_ttl = std::time::Duration::from_secs(1_000 * 86_400))
+            .await
+    }
+
     /// Starts with a changed configuration.
     pub(crate) async fn start_with(database: Database, configure: impl FnOnce(&mut common::config::Config)) -> Self {
         let mut config = testing::config();

@@ -1,0 +1,152 @@
+//! The rows of the ledger, and their sums by day.
+
+use common::db::{DbError, Executor, Tx, sql};
+use uuid::Uuid;
+
+use super::{rules, streaks};
+use crate::{calendar::Calendar, day::Day, monsters};
+
+/// The cause of the award for finishing a workout; actions have their positions, from 1.
+pub const FINISHING: i64 = 0;
+
+/// What was awarded for something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Award {
+    /// Before the day's cap.
+    pub entitled: i64,
+    /// What was given of it.
+    pub amount: i64,
+}
+
+/// What a user has done on one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sum {
+    /// Completed actions.
+    pub actions: i64,
+    /// Finished workouts.
+    pub routines: i64,
+    /// Experience.
+    pub experience: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Taken {
+    day: Day,
+    actions: i64,
+    amount: i64,
+}
+
+/// What a user has done on a day.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn sum(executor: impl Executor, user: Uuid, day: Day) -> Result<Sum, DbError> {
+    let select = sql("SELECT actions, routines, experience FROM active_days WHERE user_id = ? AND day = ?");
+    Ok(select.bind(user).bind(day).optional(executor).await?.unwrap_or_default())
+}
+
+/// What was awarded for a cause; nothing if it was not awarded.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn given(executor: impl Executor, workout: Uuid, cause: i64) -> Result<Award, DbError> {
+    let select = sql("SELECT entitled, amount FROM awards WHERE workout_id = ? AND cause = ?");
+    Ok(select.bind(workout).bind(cause).optional(executor).await?.unwrap_or_default())
+}
+
+/// On which day something was awarded.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn day_of(executor: impl Executor, workout: Uuid, cause: i64) -> Result<Option<Day>, DbError> {
+    let select = sql("SELECT day FROM awards WHERE workout_id = ? AND cause = ?");
+    select.bind(workout).bind(cause).scalar(executor).await
+}
+
+/// Awards what a cause is worth, cut to what is left of the day, and counts it on the user's today.
+///
+/// # Errors
+/// [`DbError::UniqueViolation`] if the cause was awarded before.
+pub async fn give(
+    tx: &mut Tx,
+    calendar: &Calendar,
+    workout: Uuid,
+    cause: i64,
+    entitled: i64,
+) -> Result<Award, DbError> {
+    let (user, today) = (calendar.user, calendar.today);
+    let before = sum(&mut *tx, user, today).await?;
+    let award = Award { entitled, amount: rules::cut(entitled, before.experience) };
+    sql("INSERT INTO awards (workout_id, cause, user_id, day, entitled, amount, at) VALUES (?, ?, ?, ?, ?, ?, ?)")
+        .bind(workout)
+        .bind(cause)
+        .bind(user)
+        .bind(today)
+        .bind(award.entitled)
+        .bind(award.amount)
+        .bind(calendar.now)
+        .run(&mut *tx)
+        .await?;
+    let routines = i64::from(cause == FINISHING);
+    add(tx, user, today, Sum { actions: 1 - routines, routines, experience: award.amount }).await?;
+    monsters::store::feed(tx, calendar, award.amount).await?;
+    Ok(award)
+}
+
+/// Takes back what was awarded for one action of a workout. Returns how much that was.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn take_back(tx: &mut Tx, calendar: &Calendar, workout: Uuid, cause: i64) -> Result<i64, DbError> {
+    let taken = sql("SELECT day, 1 AS actions, amount FROM awards WHERE workout_id = ? AND cause = ?");
+    let taken = taken.bind(workout).bind(cause).all(&mut *tx).await?;
+    sql("DELETE FROM awards WHERE workout_id = ? AND cause = ?").bind(workout).bind(cause).run(&mut *tx).await?;
+    uncount(tx, calendar, taken).await
+}
+
+/// Takes back everything that was awarded for the actions of an open workout. Returns how much that was.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn take_back_all(tx: &mut Tx, calendar: &Calendar, workout: Uuid) -> Result<i64, DbError> {
+    let taken = sql("SELECT day, COUNT(*) AS actions, CAST(SUM(amount) AS SIGNED) AS amount FROM awards \
+                     WHERE workout_id = ? GROUP BY day");
+    let taken = taken.bind(workout).all(&mut *tx).await?;
+    sql("DELETE FROM awards WHERE workout_id = ?").bind(workout).run(&mut *tx).await?;
+    uncount(tx, calendar, taken).await
+}
+
+/// At most as many days as a workout has actions, and nearly always one.
+async fn uncount(tx: &mut Tx, calendar: &Calendar, taken: Vec<Taken>) -> Result<i64, DbError> {
+    let mut total = 0;
+    for Taken { day, actions, amount } in taken {
+        total += amount;
+        add(tx, calendar.user, day, Sum { actions: -actions, routines: 0, experience: -amount }).await?;
+    }
+    monsters::store::feed(tx, calendar, -total).await?;
+    Ok(total)
+}
+
+/// Changes the sums of a day. A day without anything has no row and belongs to no streak.
+async fn add(tx: &mut Tx, user: Uuid, day: Day, change: Sum) -> Result<(), DbError> {
+    let updated =
+        sql("UPDATE active_days SET actions = actions + ?, routines = routines + ?, experience = experience + ? \
+                       WHERE user_id = ? AND day = ?");
+    let updated = updated.bind(change.actions).bind(change.routines).bind(change.experience);
+    if updated.bind(user).bind(day).run(&mut *tx).await? == 0 {
+        sql("INSERT INTO active_days (user_id, day, actions, routines, experience) VALUES (?, ?, ?, ?, ?)")
+            .bind(user)
+            .bind(day)
+            .bind(change.actions)
+            .bind(change.routines)
+            .bind(change.experience)
+            .run(&mut *tx)
+            .await?;
+        return streaks::add(tx, user, day).await;
+    }
+    let emptied = sql("DELETE FROM active_days WHERE user_id = ? AND day = ? AND actions = 0 AND routines = 0");
+    if change.actions < 0 && emptied.bind(user).bind(day).run(&mut *tx).await? > 0 {
+        streaks::remove(tx, user, day).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Monsters in SQL.
+
+use common::{
+    db::{Db, DbError, Executor, MaybeContention, Tx, sql},
+    ids::Surroundings,
+    time::Timestamp,
+    transaction,
+};
+use uuid::Uuid;
+
+use super::{
+    model::{Current, Monster},
+    rules::{self, GROWN},
+    species,
+};
+use crate::calendar::Calendar;
+
+/// Why no monster can be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum DrawError {
+    /// The account is gone.
+    #[error("the account is gone")]
+    NoAccount,
+    /// One grows already.
+    #[error("a monster is growing")]
+    Growing,
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl MaybeContention for DrawError {
+    fn is_contention(&self) -> bool {
+        matches!(self, Self::Db(error) if error.is_contention())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    species: String,
+    experience: i64,
+    drawn_at: Timestamp,
+    grown_at: Option<Timestamp>,
+}
+
+impl From<Row> for Monster {
+    fn from(row: Row) -> Self {
+        Self::new(row.id, &row.species, row.experience, row.drawn_at, row.grown_at)
+    }
+}
+
+const SELECT: &str = "SELECT id, species, experience, drawn_at, grown_at FROM monsters";
+
+/// The monster that grows, and the experience that waits for the next.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn current(db: &Db, user: Uuid) -> Result<Current, DbError> {
+    let kept_experience = kept(db, user).await?.max(0);
+    Ok(Current { monster: growing(db, user).await?, kept_experience })
+}
+
+/// The monster that grows.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn growing(executor: impl Executor, user: Uuid) -> Result<Option<Monster>, DbError> {
+    let row: Option<Row> = sql(format!("{SELECT} WHERE growing_user_id = ?")).bind(user).optional(executor).await?;
+    Ok(row.map(Into::into))
+}
+
+async fn kept(executor: impl Executor, user: Uuid) -> Result<i64, DbError> {
+    let kept = sql("SELECT kept_experience FROM progress WHERE user_id = ?").bind(user).scalar(executor).await?;
+    Ok(kept.unwrap_or(0))
+}
+
+/// The grown monsters of a user after the one with id `after`, in the order in which they were drawn.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn collection(db: &Db, user: Uuid, after: Option<Uuid>, limit: u32) -> Result<Vec<Monster>, DbError> {
+    let select = format!("{SELECT} WHERE user_id = ? AND id > ? AND grown_at IS NOT NULL ORDER BY id LIMIT ?");
+    let rows: Vec<Row> = sql(select).bind(user).bind(after.unwrap_or_default()).bind(limit).all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Draws the next monster and gives it the experience that was kept for it.
+///
+/// # Errors
+/// See [`DrawError`].
+pub async fn draw(db: &Db, around: &Surroundings, user: Uuid) -> Result<Monster, DrawError> {
+    let (id, now) = (around.ids.next_id(), around.clock.now());
+    transaction!(db, |tx| draw_in(tx, user, id, now))
+}
+
+async fn draw_in(tx: &mut Tx, user: Uuid, id: Uuid, now: Timestamp) -> Result<Monster, DrawError> {
+    Calendar::lock(tx, user, now).await?.ok_or(DrawError::NoAccount)?;
+    let growing: Option<Uuid> =
+        sql("SELECT id FROM monsters WHERE growing_user_id = ?").bind(user).scalar(&mut *tx).await?;
+    if growing.is_some() {
+        return Err(DrawError::Growing);
+    }
+    // At most as many rows as there are species.
+    let collected: Vec<(String,)> =
+        sql("SELECT DISTINCT species FROM monsters WHERE user_id = ?").bind(user).all(&mut *tx).await?;
+    let collected: Vec<String> = collected.into_iter().map(|(species,)| species).collect();
+    // The last 62 bits of an id are random (RFC 9562, section 5.7).
+    let chance = u64::try_from(id.as_u128() & u128::from(u64::MAX >> 2)).unwrap_or_default();
+    let species = species::draw(&collected, chance);
+    sql("INSERT INTO monsters (id, user_id, growing_user_id, species, experience, drawn_at) VALUES (?, ?, ?, ?, 0, ?)")
+        .bind(id)
+        .bind(user)
+        .bind(user)
+        .bind(species.id)
+        .bind(now)
+        .run(&mut *tx)
+        .await?;
+    feed_at(tx, user, 0, now).await?;
+    let row: Option<Row> = sql(format!("{SELECT} WHERE id = ?")).bind(id).optional(&mut *tx).await?;
+    row.map(Into::into).ok_or(DrawError::NoAccount)
+}
+
+/// Feeds the monster that grows, or takes back what is negative. What is not for it is kept for the next one. A grown
+/// monster from which something is taken back before the next was drawn grows again.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn feed(tx: &mut Tx, calendar: &Calendar, food: i64) -> Result<(), DbError> {
+    if food == 0 {
+        return Ok(());
+    }
+    feed_at(tx, calendar.user, food, calendar.now).await
+}
+
+async fn feed_at(tx: &mut Tx, user: Uuid, food: i64, now: Timestamp) -> Result<(), DbError> {
+    let before = kept(&mut *tx, user).await?;
+    let food = food + before;
+    let mut monster: Option<Row> =
+        sql(format!("{SELECT} WHERE growing_user_id = ?")).bind(user).optional(&mut *tx).await?;
+    if monster.is_none() && food < 0 {
+        let last = format!("{SELECT} WHERE user_id = ? ORDER BY id DESC LIMIT 1");
+        monster = sql(last).bind(user).optional(&mut *tx).await?;
+    }
+    let kept = match monster {
+        None => food,
+        Some(monster) => {
+            let fed = rules::feed(monster.experience, food);
+            let grown = fed.experience >= GROWN;
+            sql("UPDATE monsters SET experience = ?, growing_user_id = ?, grown_at = ? WHERE id = ?")
+                .bind(fed.experience)
+                .bind((!grown).then_some(user))
+                .bind(grown.then_some(monster.grown_at.unwrap_or(now)))
+                .bind(monster.id)
+                .run(&mut *tx)
+                .await?;
+            fed.kept
+        }
+    };
+    if kept != before {
+        let upsert = tx.dialect().upsert("user_id", &["kept_experience"]);
+        let insert =
+            format!("INSERT INTO progress (user_id, main_routine_id, kept_experience) VALUES (?, NULL, ?){upsert}");
+        sql(insert).bind(user).bind(kept).run(&mut *tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Workouts: runs of a routine, with a snapshot of it.
+//!
+//! A routine has one open workout at most. Completing its last action finishes it, and then it is closed for good.
+//! `rules.rs` says what may be done, `model.rs` holds what clients see.
+
+pub mod endpoints;
+pub mod model;
+pub mod rules;
+pub mod store;

@@ -1,0 +1,50 @@
+//! What is done of a workout: one bit for each action, the first lowest.
+
+/// The actions that are completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Completed(pub i64);
+
+impl Completed {
+    /// Whether the action at a position, from 1, is completed.
+    pub const fn has(self, position: usize) -> bool {
+        self.0 & bit(position) != 0
+    }
+
+    /// With that action.
+    pub const fn with(self, position: usize) -> Self {
+        Self(self.0 | bit(position))
+    }
+
+    /// Without it.
+    pub const fn without(self, position: usize) -> Self {
+        Self(self.0 & !bit(position))
+    }
+
+    /// Whether all of so many actions are completed.
+    pub const fn is_all_of(self, actions: usize) -> bool {
+        self.0 == bit(actions + 1) - 1
+    }
+}
+
+const fn bit(position: usize) -> i64 {
+    1 << (position - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_kept_apart() {
+        let mut completed = Completed(0);
+        for position in [3, 1, 20, 3] {
+            assert!(!completed.is_all_of(3));
+            completed = completed.with(position);
+            assert!(completed.has(position) && !completed.has(2));
+        }
+        assert_eq!(completed.without(20).with(2), Completed(0b111));
+        assert!(Completed(0b111).is_all_of(3) && !Completed(0b111).is_all_of(4) && !Completed(0b110).is_all_of(3));
+        assert!(Completed((1 << 20) - 1).is_all_of(20));
+    }
+}
