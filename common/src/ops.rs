@@ -12,7 +12,7 @@ use poem::{
     EndpointExt, IntoResponse, Response, Route, Server, get, handler, http::StatusCode, listener::TcpAcceptor,
     web::Data,
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntGauge, Registry, TextEncoder};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ pub struct Ops {
     db: Db,
     rooms: Arc<dyn RoomStore>,
     registry: Registry,
+    tasks: Option<IntGauge>,
     draining: Arc<AtomicBool>,
 }
 
@@ -47,7 +48,19 @@ pub struct Readiness {
 impl Ops {
     /// Watches over `db` and `rooms`.
     pub fn new(db: Db, rooms: Arc<dyn RoomStore>) -> Self {
-        Self { db, rooms, registry: Registry::new(), draining: Arc::default() }
+        let registry = Registry::new();
+        let tasks = IntGauge::new("mingizuk_tasks", "Tasks of the process now").ok();
+        let tasks = tasks.filter(|tasks| registry.register(Box::new(tasks.clone())).is_ok());
+        Self { db, rooms, registry, tasks, draining: Arc::default() }
+    }
+
+    /// What is counted, as Prometheus reads it.
+    fn metrics(&self) -> Result<String, prometheus::Error> {
+        if let Some(tasks) = &self.tasks {
+            let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+            tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
     /// Where the service registers its metrics.
@@ -110,7 +123,7 @@ async fn readyz(ops: Data<&Ops>) -> Response {
 
 #[handler]
 fn metrics(ops: Data<&Ops>) -> Response {
-    match TextEncoder::new().encode_to_string(&ops.registry.gather()) {
+    match ops.metrics() {
         Ok(text) => Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(error) => Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(error.to_string()),
     }

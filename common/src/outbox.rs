@@ -3,7 +3,7 @@
 //! The transaction that changes a meetup writes a row with [`put`]; a [`Relay`] appends it to the log with the row's id
 //! as nonce, then deletes it. A crash in between repeats the append, which the nonce makes harmless.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::{
 /// Rows relayed between two deletions, at most: fewer than the nonces that a log remembers (256), so that a crash
 /// before the deletion cannot repeat an entry.
 const BATCH: u32 = 64;
+/// Rooms that may fail before the relay pauses: by then it is the room log that fails, and not some of its rooms.
+const STUCK: usize = 16;
 /// How often the relay looks for rows that a crashed process left behind.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -105,33 +107,67 @@ impl Relay {
 
     /// Relays everything that is there now.
     ///
+    /// A row that can never be relayed, because its room is closed for good or it is damaged, is given up and logged. A
+    /// row that cannot be relayed now holds up the later ones of its room, whose order is the log's, and no other room.
+    ///
     /// # Errors
-    /// The first append or statement that failed; what was relayed before it stays.
+    /// A statement that failed, or the first append that did; what was relayed stays relayed.
     pub async fn drain(&self) -> Result<(), RelayError> {
-        loop {
-            let rows: Vec<Row> =
-                sql("SELECT position, id, room_id, body, created_at FROM room_outbox ORDER BY position LIMIT ?")
-                    .bind(BATCH)
-                    .all(&self.db)
-                    .await?;
-            if rows.is_empty() {
+        let (mut after, mut stuck, mut failure) = (0, HashSet::new(), None);
+        while stuck.len() < STUCK {
+            let rows = self.rows_after(after).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.position;
+            let mut done = Vec::new();
+            for row in rows {
+                if stuck.contains(&row.room_id) {
+                    continue;
+                }
+                match self.relay(&row).await {
+                    Ok(()) => done.push(row.position),
+                    Err(error) => {
+                        stuck.insert(row.room_id);
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+            self.delete(done).await?;
+        }
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn rows_after(&self, position: i64) -> Result<Vec<Row>, DbError> {
+        sql("SELECT position, id, room_id, body, created_at FROM room_outbox WHERE position > ? ORDER BY position LIMIT ?")
+            .bind(position)
+            .bind(BATCH)
+            .all(&self.db)
+            .await
+    }
+
+    async fn relay(&self, row: &Row) -> Result<(), RoomError> {
+        let body = match serde_json::from_str(&row.body) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, room = %row.room_id, id = %row.id, body = row.body, "gave up a damaged row of the outbox");
                 return Ok(());
             }
-            for row in &rows {
-                let body = serde_json::from_str(&row.body).map_err(|error| RoomError::Corrupt(error.to_string()))?;
-                let draft = Draft {
-                    author: SYSTEM,
-                    role: Role::Host,
-                    nonce: Some(row.id.to_string()),
-                    at: row.created_at,
-                    body,
-                };
-                self.rooms.append(row.room_id, draft).await?;
+        };
+        let nonce = Some(row.id.to_string());
+        let draft = Draft { author: SYSTEM, role: Role::Host, nonce, at: row.created_at, body };
+        match self.rooms.append(row.room_id, draft).await {
+            Ok(_) => Ok(()),
+            Err(RoomError::Refused(refusal)) => {
+                tracing::warn!(%refusal, room = %row.room_id, id = %row.id, body = row.body, "gave up a row of the outbox");
+                Ok(())
             }
-            sql("DELETE FROM room_outbox WHERE position IN ")
-                .push_list(rows.iter().map(|row| row.position))
-                .run(&self.db)
-                .await?;
+            Err(error) => Err(error),
         }
+    }
+
+    async fn delete(&self, positions: Vec<i64>) -> Result<(), DbError> {
+        if !positions.is_empty() {
+            sql("DELETE FROM room_outbox WHERE position IN ").push_list(positions.into_iter()).run(&self.db).await?;
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use tokio_cron_scheduler::{JobScheduler, JobSchedulerError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{schedule::Schedule, store::Lease};
-use crate::{auth::sessions, context::Context, me::purge};
+use crate::{auth::sessions, context::Context, me::purge, room::end};
 
 /// A job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +20,23 @@ pub enum Job {
     PurgeWithdrawn,
     /// Removes expired tokens and sessions, and the records of old runs.
     CleanUp,
+    /// Tells the rooms of meetups that are over.
+    TellEnded,
+    /// Closes rooms for good.
+    RetireRooms,
 }
 
 impl Job {
     /// Every job.
-    pub const ALL: [Self; 2] = [Self::PurgeWithdrawn, Self::CleanUp];
+    pub const ALL: [Self; 4] = [Self::PurgeWithdrawn, Self::CleanUp, Self::TellEnded, Self::RetireRooms];
 
     /// Its name in `job_runs` and in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::PurgeWithdrawn => "purge_withdrawn",
             Self::CleanUp => "clean_up",
+            Self::TellEnded => "tell_ended",
+            Self::RetireRooms => "retire_rooms",
         }
     }
 
@@ -38,7 +44,8 @@ impl Job {
     pub const fn schedule(self) -> Schedule {
         match self {
             Self::PurgeWithdrawn => Schedule::Daily,
-            Self::CleanUp => Schedule::Hourly,
+            Self::CleanUp | Self::RetireRooms => Schedule::Hourly,
+            Self::TellEnded => Schedule::EveryMinute,
         }
     }
 
@@ -50,6 +57,8 @@ impl Job {
                 let rows = sessions::clean_up(&cx.db, now, cx.config.refresh_token_ttl).await?;
                 Ok(format!("removed {} rows", rows + store::forget_old(&cx.db, now).await?))
             }
+            Self::TellEnded => Ok(format!("told {} rooms", end::tell_ended(cx).await?)),
+            Self::RetireRooms => Ok(format!("closed {} rooms", end::retire(cx).await?)),
         }
     }
 }

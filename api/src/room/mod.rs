@@ -2,5 +2,6 @@
 //!
 //! The same [`common::rooms::RoomStore`] calls as the gateway makes, so what is posted here reaches sockets at once.
 
+pub mod end;
 pub mod endpoints;
 pub mod model;

@@ -10,6 +10,7 @@ mod me;
 mod meetups;
 mod plans;
 mod room;
+mod room_end;
 mod routines;
 mod service;
 mod three_months;

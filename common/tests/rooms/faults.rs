@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     config::SecretUrl,
-    rooms::{Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
+    rooms::{NONCE_WINDOW, Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
     testing::{self, Database},
 };
 use loadtest::{
@@ -178,6 +178,24 @@ async fn an_emptied_redis_begins_a_new_log_and_mixes_in_nothing_of_the_old() {
     let page = store.read(room, Range::After(0), 100).await.expect("read");
     assert_eq!(seqs(&page.entries), (1..=40).collect::<Vec<_>>());
     assert_eq!(texts(&page)[0], "새 기록");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_is_forgotten_by_the_clock_of_redis() {
+    let redis = own_redis().await;
+    let store = rooms_at(&redis.url()).await;
+    let room = Uuid::now_v7();
+    let author = fill(&store, room, 1).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let window = NONCE_WINDOW.as_secs();
+    for (noted, expected) in [(now - window + 10, (1, true)), (now - window - 10, (2, false))] {
+        let set = format!("HSET mz:{{{room}}}:nonces:{author} fill-1 \"1 {} {noted}\"", super::NOW.millis());
+        assert_eq!(redis.command(&set).await.expect("set").trim_end(), ":0");
+        let again = store.append(room, message(author, "fill-1", "다시")).await.expect("append");
+        assert_eq!(place(again), expected);
+    }
+    let again = store.append(room, message(author, "fill-1", "또다시")).await.expect("append");
+    assert_eq!(place(again), (2, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

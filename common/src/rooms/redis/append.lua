@@ -13,11 +13,13 @@ if not epoch then
   redis.call('HSET', KEYS[2], 'epoch', epoch)
 end
 local nonce, at, window = ARGV[2], ARGV[4], tonumber(ARGV[5])
+-- Seconds of this server, not of the process that asks: its clock may jump, and a nonce must not be forgotten for that.
+local now = tonumber(redis.call('TIME')[1])
 if nonce ~= '' then
   local known = redis.call('HGET', KEYS[3], nonce)
   if known then
-    local seq, known_at = string.match(known, '^(%d+) (-?%d+)$')
-    if window == 0 or tonumber(at) - tonumber(known_at) <= window * 1000 then
+    local seq, known_at, noted = string.match(known, '^(%d+) (-?%d+) (%d+)$')
+    if window == 0 or now - tonumber(noted) <= window then
       return {'known', epoch, tonumber(seq), known_at, 0}
     end
   end
@@ -43,7 +45,7 @@ if ARGV[8] ~= '' then
   redis.call('SADD', KEYS[4], ARGV[8])
 end
 if nonce ~= '' then
-  redis.call('HSET', KEYS[3], nonce, string.format('%d', seq) .. ' ' .. at)
+  redis.call('HSET', KEYS[3], nonce, string.format('%d %s %d', seq, at, now))
   if window > 0 then
     redis.call('EXPIRE', KEYS[3], window)
   end

@@ -1,0 +1,116 @@
+//! How rooms end: they are told when their meetup is over, and closed for good 30 days after it ended or was cancelled.
+//!
+//! Read-only they are by the clock, from the very moment: see [`common::membership::Membership`].
+
+use std::time::Duration;
+
+use common::{
+    db::{Db, DbError, Tx, sql},
+    outbox,
+    time::Timestamp,
+    transaction,
+    wire::{Body, CloseReason},
+};
+use uuid::Uuid;
+
+use crate::context::Context;
+
+/// How long a room can be read in full speed after its meetup ended or was cancelled.
+pub const KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// Meetups looked at in one go.
+const BATCH: u32 = 100;
+
+/// Why rooms are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Rooms that the log would not close; they are tried again.
+    #[error("{0} rooms could not be closed for good")]
+    Rooms(u64),
+}
+
+#[derive(sqlx::FromRow)]
+struct Over {
+    id: Uuid,
+    cancelled_at: Option<Timestamp>,
+}
+
+/// Tells the rooms of meetups that are over since the last time. Returns how many were told.
+///
+/// # Errors
+/// See [`DbError`]; those told before stay told.
+pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
+    let mut told = 0;
+    loop {
+        let (looked_at, now_told) = transaction!(cx.db, |tx| tell_some(tx, cx))?;
+        if now_told > 0 {
+            cx.relay.wake();
+        }
+        told += now_told;
+        if looked_at == 0 {
+            return Ok(told);
+        }
+    }
+}
+
+/// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
+async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
+    let now = cx.around.clock.now();
+    let select = format!(
+        "SELECT id, cancelled_at FROM meetups WHERE end_told_at IS NULL AND ends_at <= ? ORDER BY ends_at, id LIMIT ?{}",
+        tx.dialect().for_update()
+    );
+    let over: Vec<Over> = sql(select).bind(now).bind(BATCH).all(&mut *tx).await?;
+    if over.is_empty() {
+        return Ok((0, 0));
+    }
+    sql("UPDATE meetups SET end_told_at = ? WHERE id IN ")
+        .bind(now)
+        .push_list(over.iter().map(|meetup| meetup.id))
+        .run(&mut *tx)
+        .await?;
+    let ended = Body::Closed { reason: CloseReason::Ended };
+    let rooms: Vec<Uuid> = over.iter().filter(|meetup| meetup.cancelled_at.is_none()).map(|meetup| meetup.id).collect();
+    outbox::put_all(tx, &cx.around, rooms.iter().map(|room| (*room, &ended))).await?;
+    Ok((over.len() as u64, rooms.len() as u64))
+}
+
+/// Closes for good the rooms whose time is over. Returns how many.
+///
+/// # Errors
+/// When the database or the room log of some would not; the others are closed all the same.
+pub async fn retire(cx: &Context) -> Result<u64, EndError> {
+    let (mut after, mut retired, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let rooms = retirable(&cx.db, cx.around.clock.now() - KEPT, after).await?;
+        let Some(last) = rooms.last() else { break };
+        after = *last;
+        for room in rooms {
+            match retire_one(cx, room).await {
+                Ok(()) => retired += 1,
+                Err(error) => {
+                    tracing::warn!(%error, %room, "the room could not be closed for good");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    if failed == 0 { Ok(retired) } else { Err(EndError::Rooms(failed)) }
+}
+
+/// Rooms of meetups that were over at `until`, after `after`, whose last entries have reached them.
+async fn retirable(db: &Db, until: Timestamp, after: Uuid) -> Result<Vec<Uuid>, DbError> {
+    let find = "SELECT id FROM meetups WHERE room_retired_at IS NULL AND id > ? AND (ends_at <= ? OR cancelled_at <= ?) \
+                AND NOT EXISTS (SELECT 1 FROM room_outbox WHERE room_id = meetups.id) ORDER BY id LIMIT ?";
+    let rooms: Vec<(Uuid,)> = sql(find).bind(after).bind(until).bind(until).bind(BATCH).all(db).await?;
+    Ok(rooms.into_iter().map(|(id,)| id).collect())
+}
+
+async fn retire_one(cx: &Context, room: Uuid) -> Result<(), common::rooms::RoomError> {
+    let now = cx.around.clock.now();
+    cx.rooms.retire(room, now).await?;
+    sql("UPDATE meetups SET room_retired_at = ? WHERE id = ?").bind(now).bind(room).run(&cx.db).await?;
+    Ok(())
+}
