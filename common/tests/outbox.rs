@@ -127,8 +127,7 @@ async fn what_can_never_be_told_is_given_up() {
 async fn a_room_that_cannot_be_told_now_waits_and_no_other_room_does() {
     let redis = Redis::start(Sync::EverySecond).await.expect("a Redis of this test");
     let db = Database::Sqlite.fresh().await;
-    let store: Arc<dyn RoomStore> =
-        Arc::new(testing::redis_rooms_at(SecretUrl::new(redis.url()), db.clone()).await);
+    let store: Arc<dyn RoomStore> = Arc::new(testing::redis_rooms_at(SecretUrl::new(redis.url()), db.clone()).await);
     let relay = Relay::new(db.clone(), Arc::clone(&store));
     let [broken, open] = [Uuid::now_v7(), Uuid::now_v7()];
     let key = format!("mz:{{{broken}}}:meta");
