@@ -3,8 +3,22 @@
 //! A section is one table's rows of the user, read page by page in the order of an id, so that an export of any size
 //! needs the memory of one page.
 
+macro_rules! sections {
+    ($($row:ident $name:literal by $key:ident: $select:literal;)*) => {$(
+        impl Section for $row {
+            const NAME: &'static str = $name;
+            const SELECT: &'static str = $select;
+            fn key(&self) -> Vec<Value> {
+                vec![self.$key.into()]
+            }
+        }
+    )*};
+}
+
+mod fitness;
+
 use common::{
-    db::{DbError, Row, sql},
+    db::{DbError, Row, Value, sql},
     membership::MemberState,
     rooms::{MAX_PAGE, Range, RoomError},
     time::Timestamp,
@@ -18,6 +32,7 @@ use poem_openapi::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use self::fitness::{AwardRow, MonsterRow, ProgressRow, RoutineRow, WorkoutRow};
 use super::model::Profile;
 use crate::{auth::store::User, context::Context};
 
@@ -34,6 +49,16 @@ pub struct Export {
     pub exported_at: Timestamp,
     /// The account.
     pub profile: Profile,
+    /// The main routine, and the experience that waits for the next monster.
+    pub progress: ProgressRow,
+    /// Routines.
+    pub routines: Vec<RoutineRow>,
+    /// Workouts, each with the routine as it was then.
+    pub workouts: Vec<WorkoutRow>,
+    /// Experience that was awarded, and for what.
+    pub awards: Vec<AwardRow>,
+    /// Monsters.
+    pub monsters: Vec<MonsterRow>,
     /// Log-in sessions.
     pub sessions: Vec<SessionRow>,
     /// Meetups hosted.
@@ -70,6 +95,11 @@ impl Example for Export {
         Self {
             exported_at: at,
             profile,
+            progress: ProgressRow::example(),
+            routines: vec![RoutineRow::example()],
+            workouts: vec![WorkoutRow::example()],
+            awards: vec![AwardRow::example()],
+            monsters: vec![MonsterRow::example()],
             sessions: vec![session],
             hosted_meetups: vec![hosted],
             memberships: vec![membership],
@@ -150,20 +180,12 @@ trait Section: Row + ToJSON + 'static {
     const NAME: &'static str;
     /// Selects the rows of a user after a key, in the order of the key, with a limit.
     const SELECT: &'static str;
-    /// The row's place in that order.
-    fn key(&self) -> Uuid;
-}
-
-macro_rules! sections {
-    ($($row:ident $name:literal by $key:ident: $select:literal;)*) => {$(
-        impl Section for $row {
-            const NAME: &'static str = $name;
-            const SELECT: &'static str = $select;
-            fn key(&self) -> Uuid {
-                self.$key
-            }
-        }
-    )*};
+    /// The key before every row, as its placeholders take it.
+    fn first() -> Vec<Value> {
+        vec![Uuid::nil().into()]
+    }
+    /// The row's key.
+    fn key(&self) -> Vec<Value>;
 }
 
 sections! {
@@ -213,6 +235,12 @@ impl Writer {
         let exported_at = self.cx.around.clock.now().to_json_string();
         let profile = Profile::from(user).to_json_string();
         self.send(format!(r#"{{"exported_at":{exported_at},"profile":{profile}"#)).await?;
+        let progress = ProgressRow::read(&self.cx.db, self.user).await?.to_json_string();
+        self.send(format!(r#","progress":{progress}"#)).await?;
+        self.section::<RoutineRow>().await?;
+        self.section::<WorkoutRow>().await?;
+        self.section::<AwardRow>().await?;
+        self.section::<MonsterRow>().await?;
         self.section::<SessionRow>().await?;
         self.section::<HostedRow>().await?;
         self.section::<MembershipRow>().await?;
@@ -226,9 +254,9 @@ impl Writer {
 
     async fn section<T: Section>(&self) -> Result<(), ExportError> {
         self.send(format!(r#","{}":["#, T::NAME)).await?;
-        let (mut after, mut separator) = (Uuid::nil(), "");
+        let (mut after, mut separator) = (T::first(), "");
         loop {
-            let rows: Vec<T> = sql(T::SELECT).bind(self.user).bind(after).bind(PAGE).all(&self.cx.db).await?;
+            let rows: Vec<T> = sql(T::SELECT).bind(self.user).bind_all(after).bind(PAGE).all(&self.cx.db).await?;
             let Some(last) = rows.last() else { break };
             after = last.key();
             self.send(list(separator, &rows)).await?;

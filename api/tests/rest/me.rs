@@ -15,7 +15,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::service::{Answer, Service, User, user_of};
+use crate::{
+    service::{Answer, Service, User, user_of},
+    workouts::{begin, complete, routine},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -52,6 +55,19 @@ async fn open_meetup(service: &Service, host: &User, days: u32) -> String {
         "starts_at": starts_at, "ends_at": starts_at + Duration::from_secs(3600), "capacity": 2
     });
     service.post("/meetups", host, body).await.expect(201)["id"].as_str().expect("an id").to_owned()
+}
+
+/// Something in every table of routines, workouts and monsters.
+async fn work_out(service: &Service, user: &User) {
+    service.post("/monsters", user, json!({})).await.expect(201);
+    let routine = routine(service, user, "아침", 2).await;
+    service.put("/me/main-routine", user, Some(json!({"routine_id": routine}))).await.expect(204);
+    for _ in 0..2 {
+        let workout = begin(service, user, &routine).await;
+        complete(service, user, &workout, 2).await.expect(200);
+        complete(service, user, &workout, 1).await.expect(200);
+    }
+    begin(service, user, &routine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +198,7 @@ async fn a_purge_leaves_nothing_of_a_person_but_what_they_said() {
         let mingi = sign_up(&service, "gone@example.com", "사라질사람").await;
         let host = sign_up(&service, "host@example.com", "무너").await;
         let waiting = service.sign_up("몽실이").await;
+        work_out(&service, &mingi).await;
         let past = open_meetup(&service, &mingi, 1).await;
         let joined = open_meetup(&service, &host, 90).await;
         for (meetup, user) in [(&past, &host), (&joined, &mingi), (&joined, &waiting)] {
@@ -245,7 +262,22 @@ async fn an_export_has_everything_and_nothing_of_others() {
             let message = json!({"text": format!("{i}번째 \"말\""), "nonce": format!("n-{i}")});
             service.post(&format!("/meetups/{meetup}/messages"), user, message).await.expect(201);
         }
+        work_out(&service, &mingi).await;
+        work_out(&service, &guest).await;
         let export = service.get("/me/export", &mingi).await.expect(200);
+        let main = &export["routines"][0];
+        assert_eq!((&main["name"], &main["actions"][1]["name"]), (&json!("아침"), &json!("스쿼트")));
+        assert_eq!(export["progress"], json!({"main_routine_id": main["id"], "kept_experience": 0}));
+        assert_eq!(export["workouts"].as_array().map(Vec::len), Some(3));
+        let awards = export["awards"].as_array().expect("awards");
+        let amounts: Vec<_> = awards.iter().map(|award| (award["action"].as_i64(), award["amount"].as_i64())).collect();
+        let once = [(0, 40), (1, 100), (2, 100)].map(|(action, amount)| (Some(action), Some(amount)));
+        assert_eq!(amounts, [once, once].concat());
+        assert_eq!((&awards[0]["day"], &awards[0]["workout_id"]), (&json!("2026-03-01"), &export["workouts"][0]["id"]));
+        assert_eq!(
+            (&export["monsters"][0]["experience"], export["monsters"].as_array().map(Vec::len)),
+            (&json!(480), Some(1))
+        );
         assert_eq!(export["profile"], service.get("/me", &mingi).await.expect(200));
         assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
         assert_eq!(export["hosted_meetups"][0]["id"], json!(meetup));
