@@ -50,6 +50,9 @@ enum Command {
         /// Members of each meetup.
         #[arg(long, default_value_t = 50)]
         members: usize,
+        /// Days of workouts behind everyone.
+        #[arg(long, default_value_t = 90)]
+        days: u32,
         /// Where to write `user_id,nickname,access_token,room_id`, a line for each membership.
         #[arg(long)]
         tokens: std::path::PathBuf,
@@ -113,8 +116,8 @@ fn with_config(command: Option<Command>, config: Config) -> Result<(), Failure> 
         Some(Command::Api) => runtime.block_on(serve::serve(config, serve::Services::Api))?,
         Some(Command::Gateway) => runtime.block_on(serve::serve(config, serve::Services::Gateway))?,
         Some(Command::Migrate) => runtime.block_on(migrate(&config))?,
-        Some(Command::DemoData { users, meetups, members, tokens, seed }) => {
-            let plan = Plan { users, meetups, members, seed };
+        Some(Command::DemoData { users, meetups, members, days, tokens, seed }) => {
+            let plan = Plan { users, meetups, members, days, seed };
             runtime.block_on(demo_data(config, plan, &tokens))?;
         }
         Some(Command::Config { .. } | Command::Openapi) => {

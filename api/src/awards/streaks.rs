@@ -8,8 +8,17 @@ use crate::day::Day;
 /// An unbroken run of active days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Run {
-    first_day: Day,
-    last_day: Day,
+    /// Its first day.
+    pub first_day: Day,
+    /// Its last day.
+    pub last_day: Day,
+}
+
+impl Run {
+    /// How many days it has.
+    pub const fn length(&self) -> i64 {
+        self.last_day.0 - self.first_day.0 + 1
+    }
 }
 
 /// A user's runs that matter.
@@ -22,7 +31,7 @@ pub struct Streaks {
 }
 
 /// The runs after a day became active.
-fn with(runs: &[Run], day: Day) -> Vec<Run> {
+pub fn with(runs: &[Run], day: Day) -> Vec<Run> {
     let mut all = Run { first_day: day, last_day: day };
     let mut kept = Vec::new();
     for run in runs {
@@ -74,7 +83,7 @@ async fn change(tx: &mut Tx, user: Uuid, day: Day, rule: fn(&[Run], Day) -> Vec<
             .bind(user)
             .bind(new.last_day)
             .bind(new.first_day)
-            .bind(new.last_day.0 - new.first_day.0 + 1)
+            .bind(new.length())
             .run(&mut *tx)
             .await?;
     }

@@ -1,7 +1,8 @@
-//! Believable data for trying the service and for load tests: people, meetups around Seoul, talkative rooms.
+//! Believable data for trying the service and for load tests: people and what they did, meetups around Seoul, talkative rooms.
 //!
-//! `words.rs` holds what they are called and what they say.
+//! `fitness.rs` lets them work out for months; `words.rs` holds what they are called and what they say.
 
+mod fitness;
 mod words;
 
 use std::io;
@@ -30,6 +31,8 @@ pub const PASSWORD: &str = "mingizuk-demo-1";
 pub const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Messages in each room.
 const MESSAGES: usize = 20;
+/// Days of workouts, at most.
+const MAX_DAYS: u32 = 1_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// How much data to make.
@@ -41,6 +44,8 @@ pub struct Plan {
     pub meetups: usize,
     /// Members of each meetup, its host among them.
     pub members: usize,
+    /// Days that everyone has had an account and worked out on, more or less often.
+    pub days: u32,
     /// The same seed on an empty database makes the same people say the same things.
     pub seed: u64,
 }
@@ -52,7 +57,7 @@ pub enum DemoError {
     #[error("demo data is refused in the production profile (MINGIZUK_ENV)")]
     Production,
     /// The numbers do not fit each other.
-    #[error("--members must be between 1 and --users, and --users at most 1,000,000")]
+    #[error("--members must be between 1 and --users, --users at most 1,000,000, and --days at most 1,000")]
     Plan,
     /// The database.
     #[error("the demo data could not be stored: {0}")]
@@ -92,11 +97,12 @@ pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write +
     if backends.config.profile == Profile::Production {
         return Err(DemoError::Production);
     }
-    if plan.members == 0 || plan.members > plan.users || plan.users > 1_000_000 {
+    if plan.members == 0 || plan.members > plan.users || plan.users > 1_000_000 || plan.days > MAX_DAYS {
         return Err(DemoError::Plan);
     }
     let mut rng = StdRng::seed_from_u64(plan.seed);
-    let accounts = make_accounts(backends, plan.users, &mut rng).await?;
+    let accounts = make_accounts(backends, plan, &mut rng).await?;
+    fitness::fill(backends, &accounts, plan.days, &mut rng).await?;
     let meetups = make_meetups(backends, plan, &accounts, &mut rng).await?;
     backends.relay.drain().await?;
     for meetup in &meetups {
@@ -105,12 +111,12 @@ pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write +
     write_tokens(backends, &accounts, &meetups, tokens)
 }
 
-async fn make_accounts(backends: &Backends, users: usize, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
+async fn make_accounts(backends: &Backends, plan: Plan, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
     let (ids, now) = (&backends.around.ids, backends.around.clock.now());
     let hash = Passwords::new(backends.config.bcrypt_cost).hash(PASSWORD.to_owned()).await?;
     // Keeps the names of one run apart from those of another.
     let run = format!("{:03x}", ids.next_id().as_u128() & 0xfff);
-    let accounts: Vec<Account> = (0..users)
+    let accounts: Vec<Account> = (0..plan.users)
         .map(|number| {
             let person = Person { id: ids.next_id(), nickname: words::nickname(rng, &run, number) };
             Account { person, session: ids.next_id() }
@@ -131,7 +137,7 @@ async fn make_accounts(backends: &Backends, users: usize, rng: &mut StdRng) -> R
             fold(name).into(),
             zone.into(),
             "monday".into(),
-            now.into(),
+            (now - HOUR * 24 * plan.days).into(),
         ]
     };
     let session = |_, account: &Account| -> Vec<Value> {

@@ -3,18 +3,22 @@
 use std::time::Instant;
 
 use api::demo::{self, Plan};
-use common::testing::Database;
+use common::{db::sql, testing::Database};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::service::{Service, User};
+use crate::{
+    books,
+    service::{Service, User},
+    workouts::{begin, complete},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_people_can_log_in_and_read_their_rooms() {
     for database in Database::ALL {
         let service = Service::start(database).await;
         let mut csv = Vec::new();
-        let plan = Plan { users: 30, meetups: 3, members: 20, seed: 1 };
+        let plan = Plan { users: 30, meetups: 3, members: 20, days: 120, seed: 1 };
         demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
         demo::fill(&service.backends, plan, &mut Vec::new()).await.expect("filled again");
         let csv = String::from_utf8(csv).expect("UTF-8");
@@ -41,10 +45,46 @@ async fn a_thousand_people_are_there_within_half_a_minute() {
     for database in Database::ALL {
         let service = Service::start(database).await;
         let begin = Instant::now();
-        let plan = Plan { users: 1_000, meetups: 20, members: 50, seed: 1 };
+        let plan = Plan { users: 1_000, meetups: 20, members: 50, days: 90, seed: 1 };
         demo::fill(&service.backends, plan, &mut Vec::new()).await.expect("filled");
         assert!(begin.elapsed().as_secs() < 30, "{:?} on {database:?}", begin.elapsed());
         let page = service.call(Method::GET, "/meetups?limit=50", None, None).await.expect(200);
         assert_eq!(page["items"].as_array().map(Vec::len), Some(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_demo_people_did_is_what_the_service_would_have_written() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let mut csv = Vec::new();
+        let plan = Plan { users: 40, meetups: 1, members: 40, days: 120, seed: 1 };
+        demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
+        let books = books::balance(&service.backends.db).await;
+        assert!(books.awards > 10_000 && books.grown > 0 && books.longest_streak > 14, "{books:?}");
+        // They go on where they are.
+        let csv = String::from_utf8(csv).expect("UTF-8");
+        for row in csv.lines().skip(1) {
+            let row: Vec<&str> = row.split(',').collect();
+            let user = User { id: row[0].to_owned(), token: row[2].to_owned(), refresh_token: String::new() };
+            let today = service.get("/me/today", &user).await.expect(200);
+            let routine = today["main_routine"]["id"].as_str().expect("a main routine");
+            let workout = begin(&service, &user, routine).await;
+            let actions = today["main_routine"]["actions"].as_array().expect("actions").len();
+            for position in 1..=actions {
+                complete(&service, &user, &workout, position).await.expect(200);
+            }
+            let habits = service.get("/history/habits", &user).await.expect(200);
+            assert!(habits["current_streak"].as_i64() >= Some(1), "{habits}");
+        }
+        let more = books::balance(&service.backends.db).await;
+        assert!(more.awards > books.awards + 40);
+        let first = csv.lines().nth(1).expect("a row").split(',').collect::<Vec<_>>();
+        let user = User { id: first[0].to_owned(), token: first[2].to_owned(), refresh_token: String::new() };
+        let export = service.get("/me/export", &user).await.expect(200);
+        let mut mine = sql("SELECT COUNT(*) FROM awards WHERE user_id = ?");
+        mine = mine.bind(user.id.parse::<uuid::Uuid>().expect("an id"));
+        let mine: Option<i64> = mine.scalar(&service.backends.db).await.expect("a count");
+        assert_eq!(export["awards"].as_array().map(Vec::len), mine.and_then(|count| usize::try_from(count).ok()));
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod auth;
+mod books;
 mod demo;
 mod document;
 mod history;

@@ -1,0 +1,345 @@
+//! Months of workouts for demo people.
+//!
+//! Each lives day by day after the rules that the service itself keeps; only the rows are written in batches.
+
+use chrono_tz::Tz;
+use common::{
+    bootstrap::Backends,
+    db::{DbError, Tx, Value, insert_rows},
+    ids::IdSource,
+    time::Timestamp,
+    transaction,
+};
+use rand::{Rng, rngs::StdRng};
+use std::time::Duration;
+use uuid::Uuid;
+
+use super::{Account, DemoError};
+use crate::{
+    actions::{
+        catalogue::{PRESETS, Preset},
+        endpoints::actions_of,
+    },
+    auth::rules::DEFAULT_TIME_ZONE,
+    awards::{
+        ledger::{FINISHING, Sum},
+        rules as awards,
+        streaks::{self, Run},
+    },
+    day::Day,
+    monsters::{
+        rules::{self as monsters, GROWN},
+        species,
+    },
+    routines::model::Actions,
+    workouts::rules::Completed,
+};
+
+/// People whose rows are written together.
+const PEOPLE: usize = 200;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The rows of one table.
+struct Table {
+    name: &'static str,
+    columns: &'static [&'static str],
+    rows: Vec<Vec<Value>>,
+}
+
+/// What people did, as rows.
+struct Rows {
+    routines: Table,
+    progress: Table,
+    workouts: Table,
+    awards: Table,
+    days: Table,
+    streaks: Table,
+    monsters: Table,
+}
+
+const fn table(name: &'static str, columns: &'static [&'static str]) -> Table {
+    Table { name, columns, rows: Vec::new() }
+}
+
+impl Rows {
+    const fn new() -> Self {
+        Self {
+            routines: table("routines", &["id", "user_id", "name", "name_key", "actions", "created_at", "updated_at"]),
+            progress: table("progress", &["user_id", "main_routine_id", "kept_experience"]),
+            workouts: table(
+                "workouts",
+                &[
+                    "id",
+                    "user_id",
+                    "routine_id",
+                    "open_routine_id",
+                    "name",
+                    "actions",
+                    "completed",
+                    "started_at",
+                    "finished_at",
+                    "finished_by",
+                ],
+            ),
+            awards: table("awards", &["workout_id", "cause", "user_id", "day", "entitled", "amount", "at"]),
+            days: table("active_days", &["user_id", "day", "actions", "routines", "experience"]),
+            streaks: table("streaks", &["user_id", "last_day", "first_day", "length"]),
+            monsters: table(
+                "monsters",
+                &["id", "user_id", "growing_user_id", "species", "experience", "drawn_at", "grown_at"],
+            ),
+        }
+    }
+
+    /// What others refer to comes first.
+    fn tables(&self) -> [&Table; 7] {
+        let Self { routines, progress, workouts, awards, days, streaks, monsters } = self;
+        [routines, progress, workouts, awards, days, streaks, monsters]
+    }
+
+    async fn insert(&self, tx: &mut Tx) -> Result<(), DbError> {
+        for table in self.tables() {
+            insert_rows(tx, table.name, table.columns, table.rows.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets everyone live `days` days until now.
+pub(super) async fn fill(
+    backends: &Backends,
+    accounts: &[Account],
+    days: u32,
+    rng: &mut StdRng,
+) -> Result<(), DemoError> {
+    let zone = DEFAULT_TIME_ZONE.parse().unwrap_or(Tz::UTC);
+    let time = Time { now: backends.around.clock.now(), zone, days: days.into() };
+    for people in accounts.chunks(PEOPLE) {
+        let mut rows = Rows::new();
+        for account in people {
+            Life::new(account.person.id, &*backends.around.ids, rng, &mut rows).live(&time);
+        }
+        transaction!(backends.db, |tx| rows.insert(tx))?;
+    }
+    Ok(())
+}
+
+/// The time that people live.
+struct Time {
+    now: Timestamp,
+    zone: Tz,
+    days: i64,
+}
+
+impl Time {
+    fn midnight(&self, day: Day) -> Timestamp {
+        let midnight = day.date().and_time(chrono::NaiveTime::MIN).and_local_timezone(self.zone);
+        midnight.earliest().map_or(self.now, |midnight| midnight.to_utc().into())
+    }
+}
+
+/// A workout under way.
+struct Workout {
+    id: Uuid,
+    completed: Completed,
+    started_at: Timestamp,
+}
+
+/// The monster that grows.
+struct Monster {
+    id: Uuid,
+    species: &'static str,
+    experience: i64,
+    drawn_at: Timestamp,
+}
+
+/// One person's life.
+struct Life<'a> {
+    user: Uuid,
+    ids: &'a dyn IdSource,
+    rng: &'a mut StdRng,
+    rows: &'a mut Rows,
+    routine: Uuid,
+    preset: &'static Preset,
+    actions: Actions,
+    workout: Option<Workout>,
+    monster: Option<Monster>,
+    collected: Vec<String>,
+    kept: i64,
+    streaks: Vec<Run>,
+}
+
+impl<'a> Life<'a> {
+    fn new(user: Uuid, ids: &'a dyn IdSource, rng: &'a mut StdRng, rows: &'a mut Rows) -> Self {
+        let preset = &PRESETS[rng.random_range(0..PRESETS.len())];
+        Self {
+            user,
+            ids,
+            rng,
+            rows,
+            routine: ids.next_id(),
+            preset,
+            actions: Actions(actions_of(preset)),
+            workout: None,
+            monster: None,
+            collected: Vec::new(),
+            kept: 0,
+            streaks: Vec::new(),
+        }
+    }
+
+    fn live(mut self, time: &Time) {
+        let today = Day::at(time.now, time.zone);
+        let first = today.plus(1 - time.days);
+        self.choose_routine(time.midnight(first).min(time.now));
+        // One in six is keen; the others have better and worse days.
+        let keen = self.rng.random_bool(1.0 / 6.0);
+        let diligence = if keen { 0.95 } else { self.rng.random_range(0.15..0.85) };
+        for day in (first.0..=today.0).map(Day) {
+            if self.rng.random_bool(diligence) {
+                let workouts = if keen { 4 } else { self.rng.random_range(1..=2) };
+                self.day(day, workouts, time);
+            }
+        }
+        self.end();
+    }
+
+    /// Makes both presets one's own, and one of them the main routine.
+    fn choose_routine(&mut self, at: Timestamp) {
+        for preset in &PRESETS {
+            let id = if preset.id == self.preset.id { self.routine } else { self.ids.next_id() };
+            self.rows.routines.rows.push(vec![
+                id.into(),
+                self.user.into(),
+                preset.name.into(),
+                common::text::fold(preset.name).into(),
+                Actions(actions_of(preset)).to_text().into(),
+                at.into(),
+                at.into(),
+            ]);
+        }
+    }
+
+    fn day(&mut self, day: Day, workouts: u32, time: &Time) {
+        let mut at = time.midnight(day) + HOUR * self.rng.random_range(7..20);
+        let mut sum = Sum::default();
+        for _ in 0..workouts {
+            at = at + HOUR;
+            if at >= time.now || !self.work_out(day, &mut at, &mut sum) {
+                break;
+            }
+        }
+        if sum != Sum::default() {
+            let Sum { actions, routines, experience } = sum;
+            let row = vec![self.user.into(), day.into(), actions.into(), routines.into(), experience.into()];
+            self.rows.days.rows.push(row);
+            self.streaks = streaks::with(&self.streaks, day);
+        }
+    }
+
+    /// Goes on with the open workout, or begins one. Returns whether it was finished.
+    fn work_out(&mut self, day: Day, at: &mut Timestamp, sum: &mut Sum) -> bool {
+        if self.monster.is_none() {
+            self.draw(*at);
+        }
+        let begin = || Workout { id: self.ids.next_id(), completed: Completed(0), started_at: *at };
+        let mut workout = self.workout.take().unwrap_or_else(begin);
+        for (cause, position) in (1..).zip(1..=self.actions.0.len()) {
+            if workout.completed.has(position) {
+                continue;
+            }
+            if self.rng.random_bool(0.02) {
+                self.workout = Some(workout);
+                return false;
+            }
+            *at = *at + Duration::from_secs(self.rng.random_range(20..90));
+            workout.completed = workout.completed.with(position);
+            self.award(&workout, cause, awards::ACTION, day, *at, sum);
+        }
+        let actions = self.actions.0.len();
+        self.award(&workout, FINISHING, awards::finish(actions), day, *at, sum);
+        self.write_workout(&workout, Some(*at));
+        true
+    }
+
+    fn award(&mut self, workout: &Workout, cause: i64, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
+        let amount = awards::cut(entitled, sum.experience);
+        let row = [workout.id.into(), cause.into(), self.user.into(), day.into(), entitled.into(), amount.into()];
+        self.rows.awards.rows.push(row.into_iter().chain([at.into()]).collect());
+        sum.experience += amount;
+        if cause == FINISHING {
+            sum.routines += 1;
+        } else {
+            sum.actions += 1;
+        }
+        self.feed(amount, at);
+    }
+
+    fn draw(&mut self, at: Timestamp) {
+        let id = self.ids.next_id();
+        let species = species::draw(&self.collected, self.rng.random()).id;
+        self.monster = Some(Monster { id, species, experience: 0, drawn_at: at });
+        let kept = std::mem::take(&mut self.kept);
+        self.feed(kept, at);
+    }
+
+    fn feed(&mut self, food: i64, at: Timestamp) {
+        let Some(mut monster) = self.monster.take() else {
+            self.kept += food;
+            return;
+        };
+        let fed = monsters::feed(monster.experience, food);
+        monster.experience = fed.experience;
+        self.kept = fed.kept;
+        if monster.experience >= GROWN {
+            self.write_monster(&monster, Some(at));
+            self.collected.push(monster.species.to_owned());
+        } else {
+            self.monster = Some(monster);
+        }
+    }
+
+    fn write_workout(&mut self, workout: &Workout, finished_at: Option<Timestamp>) {
+        // Actions are completed in order, so the last one finishes.
+        let finished_by = finished_at.map(|_| self.actions.0.len());
+        self.rows.workouts.rows.push(vec![
+            workout.id.into(),
+            self.user.into(),
+            self.routine.into(),
+            finished_at.is_none().then_some(self.routine).into(),
+            self.preset.name.into(),
+            self.actions.to_text().into(),
+            workout.completed.0.into(),
+            workout.started_at.into(),
+            finished_at.into(),
+            finished_by.into(),
+        ]);
+    }
+
+    fn write_monster(&mut self, monster: &Monster, grown_at: Option<Timestamp>) {
+        self.rows.monsters.rows.push(vec![
+            monster.id.into(),
+            self.user.into(),
+            grown_at.is_none().then_some(self.user).into(),
+            monster.species.into(),
+            monster.experience.into(),
+            monster.drawn_at.into(),
+            grown_at.into(),
+        ]);
+    }
+
+    /// Writes what is still under way.
+    fn end(mut self) {
+        if let Some(workout) = self.workout.take() {
+            self.write_workout(&workout, None);
+        }
+        if let Some(monster) = self.monster.take() {
+            self.write_monster(&monster, None);
+        }
+        for run in &self.streaks {
+            let row = vec![self.user.into(), run.last_day.into(), run.first_day.into(), run.length().into()];
+            self.rows.streaks.rows.push(row);
+        }
+        self.rows.progress.rows.push(vec![self.user.into(), self.routine.into(), self.kept.into()]);
+    }
+}
