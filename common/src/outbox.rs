@@ -166,7 +166,7 @@ impl Relay {
 
     async fn delete(&self, positions: Vec<i64>) -> Result<(), DbError> {
         if !positions.is_empty() {
-            sql("DELETE FROM room_outbox WHERE position IN ").push_list(positions.into_iter()).run(&self.db).await?;
+            sql("DELETE FROM room_outbox WHERE position IN ").push_list(positions).run(&self.db).await?;
         }
         Ok(())
     }

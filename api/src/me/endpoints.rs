@@ -4,7 +4,7 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, OpenApi, payload::Json};
 
 use super::{
-    export::{self, Export},
+    export::{self, model::Export},
     model::{PasswordChange, Profile, ProfileChanges},
     rules, withdrawal,
 };

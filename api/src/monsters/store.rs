@@ -70,7 +70,11 @@ pub async fn growing(executor: impl Executor, user: Uuid) -> Result<Option<Monst
     Ok(row.map(Into::into))
 }
 
-async fn kept(executor: impl Executor, user: Uuid) -> Result<i64, DbError> {
+/// The experience that waits for the next monster; negative if more was taken back than there was.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn kept(executor: impl Executor, user: Uuid) -> Result<i64, DbError> {
     let kept = sql("SELECT kept_experience FROM progress WHERE user_id = ?").bind(user).scalar(executor).await?;
     Ok(kept.unwrap_or(0))
 }
@@ -82,6 +86,16 @@ async fn kept(executor: impl Executor, user: Uuid) -> Result<i64, DbError> {
 pub async fn collection(db: &Db, user: Uuid, after: Option<Uuid>, limit: u32) -> Result<Vec<Monster>, DbError> {
     let select = format!("{SELECT} WHERE user_id = ? AND id > ? AND grown_at IS NOT NULL ORDER BY id LIMIT ?");
     let rows: Vec<Row> = sql(select).bind(user).bind(after.unwrap_or_default()).bind(limit).all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// The monsters of a user after the one with id `after`, grown or growing, in the order in which they were drawn.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn list(db: &Db, user: Uuid, after: Uuid, limit: u32) -> Result<Vec<Monster>, DbError> {
+    let select = format!("{SELECT} WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
+    let rows: Vec<Row> = sql(select).bind(user).bind(after).bind(limit).all(db).await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

@@ -1,7 +1,7 @@
 //! Routines as clients see them.
 
 use common::time::Timestamp;
-use poem_openapi::{NewType, Object, types::Example};
+use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,8 +38,7 @@ impl Example for RoutineAction {
 }
 
 /// The actions of a routine as they are stored: a JSON list.
-#[derive(Clone, Debug, PartialEq, Eq, NewType)]
-#[oai(from_parameter = false, from_multipart = false, to_header = false)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actions(pub Vec<RoutineAction>);
 
 impl Actions {

@@ -82,6 +82,16 @@ impl From<Row> for Workout {
 const SELECT: &str =
     "SELECT id, routine_id, name, actions, completed, started_at, finished_at, finished_by FROM workouts";
 
+/// The workouts of a user after the one with id `after`, in the order in which they began.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn list(db: &Db, user: Uuid, after: Uuid, limit: u32) -> Result<Vec<Workout>, DbError> {
+    let select = format!("{SELECT} WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
+    let rows: Vec<Row> = sql(select).bind(user).bind(after).bind(limit).all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
 async fn row(executor: impl Executor, user: Uuid, id: Uuid) -> Result<Row, WorkoutError> {
     let row = sql(format!("{SELECT} WHERE id = ? AND user_id = ?")).bind(id).bind(user).optional(executor).await?;
     row.ok_or(WorkoutError::NotFound)

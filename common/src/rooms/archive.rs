@@ -230,6 +230,13 @@ pub(super) async fn open_rooms(db: &Db, after: Uuid, limit: usize) -> Result<Vec
     Ok(rooms.into_iter().map(|(id,)| id).collect())
 }
 
+/// Rooms after `after`, in order, with entries in SQL from or about `user`.
+pub(super) async fn rooms_of(db: &Db, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, DbError> {
+    let find = "SELECT DISTINCT room_id FROM room_entries WHERE person_id = ? AND room_id > ? ORDER BY room_id LIMIT ?";
+    let rooms: Vec<(Uuid,)> = sql(find).bind(user).bind(after).bind(limit).all(db).await?;
+    Ok(rooms.into_iter().map(|(id,)| id).collect())
+}
+
 /// Replaces `user` in every entry and notice in SQL, chunk by chunk.
 pub(super) async fn anonymise(db: &Db, user: Uuid) -> Result<(), RoomError> {
     loop {

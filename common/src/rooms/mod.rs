@@ -210,6 +210,10 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Whose sessions have ended, in any process, from now on.
     fn session_changes(&self) -> SessionChanges;
 
+    /// At most `limit` rooms after `after`, in the order of their ids, with entries from or about a person. None: there are
+    /// no more.
+    async fn rooms_of(&self, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, RoomError>;
+
     /// Replaces a person by [`Person::withdrawn`] in every entry of every room. May be repeated when it fails.
     async fn anonymise(&self, user: Uuid) -> Result<(), RoomError>;
 

@@ -259,6 +259,10 @@ impl RoomStore for SqlRooms {
         self.0.bus.session_changes()
     }
 
+    async fn rooms_of(&self, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, RoomError> {
+        Ok(archive::rooms_of(&self.0.db, user, after, limit).await?)
+    }
+
     async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
         archive::anonymise(&self.0.db, user).await
     }

@@ -210,6 +210,23 @@ impl Inner {
         Ok(Some(ListPage { head: Position { epoch: parse_epoch(&epoch)?, seq: head }, base, changes, entries }))
     }
 
+    /// Rooms after `after`, in order, with entries in a list or in SQL from or about a person.
+    pub(super) async fn rooms_of(&self, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, RoomError> {
+        let mut found = archive::rooms_of(&self.db, user, after, limit).await?;
+        // Both are in order: the first `limit` of each have the first `limit` of both among them.
+        let (wanted, mut at) = (found.len() + limit, after);
+        while found.len() < wanted {
+            let open = archive::open_rooms(&self.db, at, ROOMS_AT_ONCE).await?;
+            let Some(last) = open.last() else { break };
+            at = *last;
+            found.extend(self.rooms_with(user, &open).await?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+        Ok(found)
+    }
+
     /// Replaces a person in the lists and notices of every open room.
     pub(super) async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
         let mut after = Uuid::nil();

@@ -210,6 +210,10 @@ impl RoomStore for RedisRooms {
         self.inner.live.bus().session_changes()
     }
 
+    async fn rooms_of(&self, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, RoomError> {
+        self.inner.rooms_of(user, after, limit).await
+    }
+
     async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
         self.inner.anonymise(user).await?;
         archive::anonymise(&self.inner.db, user).await

@@ -1,0 +1,152 @@
+//! Everything about a user as one JSON document, written while it is read.
+//!
+//! Each section is read page by page in the order of an id, so that an export of any size needs the memory of one page.
+
+pub mod model;
+mod sections;
+
+use std::time::Duration;
+
+use common::{
+    db::DbError,
+    rooms::{MAX_PAGE, Range, RoomError},
+    wire::Body,
+};
+use futures_util::{Stream, StreamExt, stream};
+use poem_openapi::types::ToJSON;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use self::{
+    model::{ExportedAward, ExportedMeetup, ExportedMembership, ExportedMessage, ExportedSession},
+    sections::Section,
+};
+use super::model::Profile;
+use crate::{
+    auth::store::User,
+    context::Context,
+    monsters::{self, model::Monster},
+    routines::model::Routine,
+    workouts::model::Workout,
+};
+
+/// Rooms asked for together.
+const ROOMS: usize = 100;
+/// Pieces that wait for the reader, at most; then the writer waits.
+const PIECES: usize = 2;
+/// The longest that the writer waits for a reader who does not read.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why an export breaks off.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Rooms(#[from] RoomError),
+    #[error("the client went away")]
+    Gone,
+}
+
+/// The document in pieces.
+pub fn stream(cx: Context, user: User) -> impl Stream<Item = std::io::Result<String>> + Send + 'static {
+    let (pieces, reader) = mpsc::channel(PIECES);
+    tokio::spawn(async move {
+        let mut writer = Writer { cx, user: user.id, pieces };
+        match writer.write(user).await {
+            Ok(()) | Err(ExportError::Gone) => {}
+            Err(error) => {
+                tracing::error!(%error, "an export broke off");
+                drop(writer.pieces.send(Err(std::io::Error::other("the export broke off"))).await);
+            }
+        }
+    });
+    stream::unfold(reader, |mut reader| async { Some((reader.recv().await?, reader)) }).fuse()
+}
+
+struct Writer {
+    cx: Context,
+    user: Uuid,
+    pieces: mpsc::Sender<std::io::Result<String>>,
+}
+
+impl Writer {
+    async fn write(&mut self, user: User) -> Result<(), ExportError> {
+        let exported_at = self.cx.around.clock.now().to_json_string();
+        let profile = Profile::from(user).to_json_string();
+        self.send(format!(r#"{{"exported_at":{exported_at},"profile":{profile}"#)).await?;
+        let kept = monsters::store::kept(&self.cx.db, self.user).await?;
+        self.send(format!(r#","kept_experience":{kept}"#)).await?;
+        self.section::<ExportedSession>().await?;
+        self.section::<ExportedMeetup>().await?;
+        self.section::<ExportedMembership>().await?;
+        self.section::<Routine>().await?;
+        self.section::<Workout>().await?;
+        self.section::<ExportedAward>().await?;
+        self.section::<Monster>().await?;
+        self.messages().await?;
+        self.send("}".to_owned()).await
+    }
+
+    async fn send(&self, piece: String) -> Result<(), ExportError> {
+        self.pieces.send_timeout(Ok(piece), PATIENCE).await.map_err(|_| ExportError::Gone)
+    }
+
+    async fn section<T: Section>(&self) -> Result<(), ExportError> {
+        self.send(format!(r#","{}":["#, T::NAME)).await?;
+        let (mut after, mut separator) = (T::Key::default(), "");
+        loop {
+            let things = T::page(&self.cx.db, self.user, after).await?;
+            let Some(last) = things.last() else { break };
+            after = last.key();
+            self.send(list(separator, &things)).await?;
+            separator = ",";
+        }
+        self.send("]".to_owned()).await
+    }
+
+    async fn messages(&self) -> Result<(), ExportError> {
+        self.send(r#","messages":["#.to_owned()).await?;
+        let (mut after, mut separator) = (Uuid::nil(), "");
+        loop {
+            let rooms = self.cx.rooms.rooms_of(self.user, after, ROOMS).await?;
+            let Some(last) = rooms.last() else { break };
+            after = *last;
+            for room in rooms {
+                separator = self.messages_of(room, separator).await?;
+            }
+        }
+        self.send("]".to_owned()).await
+    }
+
+    /// Writes the user's messages in a room. Returns what goes before the next.
+    async fn messages_of(&self, room: Uuid, mut separator: &'static str) -> Result<&'static str, ExportError> {
+        let mut after = 0;
+        loop {
+            let page = self.cx.rooms.read(room, Range::After(after), MAX_PAGE).await?;
+            let Some(last) = page.entries.last() else { return Ok(separator) };
+            after = last.seq;
+            let entries = page.entries.iter().map(|raw| raw.parse()).collect::<Result<Vec<_>, _>>()?;
+            let mine: Vec<ExportedMessage> = entries.into_iter().filter_map(|entry| self.message(entry)).collect();
+            if !mine.is_empty() {
+                self.send(list(separator, &mine)).await?;
+                separator = ",";
+            }
+        }
+    }
+
+    fn message(&self, entry: common::wire::Entry) -> Option<ExportedMessage> {
+        match entry.body {
+            Body::Message { user, text, edited_at, deleted_at, .. } if user.id == self.user => {
+                Some(ExportedMessage { room: entry.room, seq: entry.seq, at: entry.at, text, edited_at, deleted_at })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The rows without the brackets of their list, after a separator.
+fn list<T: ToJSON>(separator: &str, rows: &[T]) -> String {
+    let rows: Vec<String> = rows.iter().map(ToJSON::to_json_string).collect();
+    format!("{separator}{}", rows.join(","))
+}
