@@ -1,9 +1,12 @@
 //! Runs of active days, kept as they change: reading the longest never looks at all the days of a life.
 
-use common::db::{Db, DbError, Tx, sql};
+use common::{
+    db::{Db, DbError, Tx, sql},
+    time::Timestamp,
+};
 use uuid::Uuid;
 
-use crate::day::Day;
+use crate::{calendar::Calendar, day::Day};
 
 /// An unbroken run of active days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -90,21 +93,31 @@ async fn change(tx: &mut Tx, user: Uuid, day: Day, rule: fn(&[Run], Day) -> Vec<
     Ok(())
 }
 
-/// A user's streaks as of `today`: one that ended yesterday is not broken yet.
+#[derive(sqlx::FromRow)]
+struct Row {
+    time_zone: String,
+    week_start: String,
+    last_day: Option<Day>,
+    last_length: Option<i64>,
+    longest: Option<i64>,
+}
+
+/// A user's calendar and streaks: one that ended yesterday is not broken yet. `None`: there is no such account any more.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn read(db: &Db, user: Uuid, today: Day) -> Result<Streaks, DbError> {
-    let row: Option<(Option<i64>, Option<i64>)> =
-        sql("SELECT (SELECT length FROM streaks WHERE user_id = ? AND last_day >= ? ORDER BY last_day DESC LIMIT 1), \
-         (SELECT MAX(length) FROM streaks WHERE user_id = ?)")
-        .bind(user)
-        .bind(today.plus(-1))
-        .bind(user)
-        .optional(db)
-        .await?;
-    let (current, longest) = row.unwrap_or_default();
-    Ok(Streaks { current: current.unwrap_or(0), longest: longest.unwrap_or(0) })
+pub async fn read(db: &Db, user: Uuid, now: Timestamp) -> Result<Option<(Calendar, Streaks)>, DbError> {
+    let select = sql("SELECT u.time_zone, u.week_start, s.last_day, s.length AS last_length, \
+         (SELECT MAX(length) FROM streaks WHERE user_id = ?) AS longest FROM users u LEFT JOIN streaks s \
+         ON s.user_id = u.id AND s.last_day = (SELECT MAX(last_day) FROM streaks WHERE user_id = ?) \
+         WHERE u.id = ? AND u.withdrawn_at IS NULL");
+    let row: Option<Row> = select.bind(user).bind(user).bind(user).optional(db).await?;
+    Ok(row.map(|row| {
+        let calendar = Calendar::new(user, now, &row.time_zone, &row.week_start);
+        let goes_on = row.last_day.is_some_and(|day| day >= calendar.today.plus(-1));
+        let current = row.last_length.filter(|_| goes_on).unwrap_or(0);
+        (calendar, Streaks { current, longest: row.longest.unwrap_or(0) })
+    }))
 }
 
 #[cfg(test)]

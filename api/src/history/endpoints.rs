@@ -46,11 +46,11 @@ impl Endpoints {
     ) -> Result<Json<Habits>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let asked: Option<Result<Month, _>> = month.0.map(|month| month.parse());
         let asked = asked.transpose().map_err(|_| page::invalid("month", "malformed"))?;
-        let calendar = calendar(&cx, &caller).await?;
+        let read = streaks::read(&cx.db, caller.0.user, cx.around.clock.now()).await?;
+        let (calendar, streaks) = read.ok_or(Code::Unauthenticated)?;
         let month = asked.unwrap_or_else(|| Month::of(calendar.today));
         let (first, last) = (month.first(), month.last());
         let sums = store::days(&cx.db, calendar.user, first, last).await?;
-        let streaks = streaks::read(&cx.db, calendar.user, calendar.today).await?;
         Ok(Json(Habits {
             month: month.to_string(),
             first_weekday: first.weekday().into(),

@@ -153,16 +153,6 @@ pub async fn delete(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Res
     })
 }
 
-/// The main routine of a user.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn main(db: &Db, user: Uuid) -> Result<Option<Routine>, DbError> {
-    let select = sql("SELECT r.id, r.name, r.actions, 1 AS main, r.created_at, r.updated_at \
-                      FROM progress p JOIN routines r ON r.id = p.main_routine_id WHERE p.user_id = ?");
-    Ok(select.bind(user).optional::<Row>(db).await?.map(Into::into))
-}
-
 /// Makes a routine the user's main routine, or none.
 ///
 /// # Errors

@@ -3,19 +3,17 @@
 use poem::web::Data;
 use poem_openapi::{ApiResponse, OpenApi, payload::Json};
 
-use super::model::{MainRoutine, Today};
+use super::{
+    model::{MainRoutine, Today},
+    store,
+};
 use crate::{
-    awards::{ledger, rules::DAY_CAP},
-    calendar::Calendar,
     caller::Caller,
     context::Context,
-    history::rules::mark,
     input::Input,
-    monsters,
     problem::{Code, Problem, SECURED, WITH_BODY, codes},
     routines,
     server::Tag,
-    workouts,
 };
 
 /// The operations.
@@ -36,27 +34,8 @@ impl Endpoints {
     /// The main routine with its open workout, the monster, and what today has brought.
     #[oai(path = "/today", method = "get", operation_id = "get_today")]
     async fn get_today(&self, cx: Data<&Context>, caller: Caller) -> Result<Json<Today>, Problem<SECURED>> {
-        let (user, db) = (caller.0.user, &cx.db);
-        let calendar = Calendar::read(db, user, cx.around.clock.now()).await?.ok_or(Code::Unauthenticated)?;
-        let main_routine = routines::store::main(db, user).await?;
-        let workout = match &main_routine {
-            Some(routine) => workouts::store::open(db, routine.id).await?,
-            None => None,
-        };
-        let current = monsters::store::current(db, user).await?;
-        let sum = ledger::sum(db, user, calendar.today).await?;
-        Ok(Json(Today {
-            day: calendar.today,
-            main_routine,
-            workout,
-            monster: current.monster,
-            kept_experience: current.kept_experience,
-            experience: sum.experience,
-            experience_cap: DAY_CAP,
-            actions: sum.actions,
-            routines: sum.routines,
-            mark: mark(sum),
-        }))
+        let today = store::read(&cx.db, caller.0.user, cx.around.clock.now()).await?;
+        Ok(Json(today.ok_or(Code::Unauthenticated)?))
     }
 
     /// Choose your main routine

@@ -4,7 +4,12 @@ use common::time::Timestamp;
 use poem_openapi::{Object, types::Example};
 use uuid::Uuid;
 
-use crate::{actions::catalogue::Kind, monsters::model::Monster, routines::model::RoutineAction};
+use super::rules::Completed;
+use crate::{
+    actions::catalogue::Kind,
+    monsters::model::Monster,
+    routines::model::{Actions, RoutineAction},
+};
 
 /// An action of a workout.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
@@ -56,6 +61,24 @@ pub struct Workout {
     /// When its last action was completed; absent while it is open.
     #[oai(skip_serializing_if_is_none)]
     pub finished_at: Option<Timestamp>,
+}
+
+impl Workout {
+    /// A run of a routine of which this much is completed.
+    pub fn new(
+        id: Uuid,
+        routine_id: Uuid,
+        name: String,
+        actions: Actions,
+        completed: Completed,
+        started_at: Timestamp,
+        finished_at: Option<Timestamp>,
+    ) -> Self {
+        let actions = (1_u32..)
+            .zip(actions.0)
+            .map(|(position, action)| WorkoutAction::new(position, action, completed.has(position as usize)));
+        Self { id, routine_id, name, actions: actions.collect(), started_at, finished_at }
+    }
 }
 
 impl Example for Workout {

@@ -9,7 +9,7 @@ use common::{
 use uuid::Uuid;
 
 use super::{
-    model::{Progress, Workout, WorkoutAction},
+    model::{Progress, Workout},
     rules::Completed,
 };
 use crate::{
@@ -72,10 +72,7 @@ impl Row {
 impl From<Row> for Workout {
     fn from(row: Row) -> Self {
         let Row { id, routine_id, name, actions, completed, started_at, finished_at, .. } = row;
-        let actions = (1_u32..)
-            .zip(actions.0)
-            .map(|(position, action)| WorkoutAction::new(position, action, completed.has(position as usize)));
-        Self { id, routine_id, name, actions: actions.collect(), started_at, finished_at }
+        Self::new(id, routine_id, name, actions, completed, started_at, finished_at)
     }
 }
 
