@@ -149,6 +149,7 @@ async fn migrate(config: &Config) -> Result<(), StartError> {
 }
 
 async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), Failure> {
+    demo::check(&config)?;
     let backends = Backends::connect(config, Shape::AllInOne, Surroundings::default()).await?;
     let mut file = BufWriter::new(File::create(tokens).map_err(DemoError::File)?);
     let outcome = demo::fill(&backends, plan, &mut file).await;

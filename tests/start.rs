@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use common::testing::{Database, redis_url};
+use common::{
+    config::SecretUrl,
+    db::{Db, sql},
+    testing::{Database, redis_url},
+};
 use loadtest::servers::{Role, Setup, Signal, free_port};
 use tempfile::TempDir;
 
@@ -83,6 +87,24 @@ async fn a_database_that_accepts_but_never_answers_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_schema_of_another_version_is_noticed() {
+    let folder = folder();
+    for (change, said) in [
+        ("DELETE FROM _sqlx_migrations ORDER BY version DESC LIMIT 1", "run `mingizuk migrate` first"),
+        ("UPDATE _sqlx_migrations SET version = 9999 ORDER BY version DESC LIMIT 1", "newer"),
+    ] {
+        let database = migrated().await;
+        let db = Db::connect(&SecretUrl::new(database.clone()), 1).await.expect("a connection");
+        assert_eq!(sql(change).run(&db).await.expect("changed"), 1);
+        db.close().await;
+        let setup = Setup::shared(BINARY, folder.path(), &database, redis_url().expose());
+        for role in ["api", "gateway"] {
+            refuses(&setup, &[role], said).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named_and_the_first_instance_is_not_disturbed() {
     let (first_folder, second_folder) = (folder(), folder());
     let first = Setup::embedded(BINARY, first_folder.path());
@@ -113,6 +135,18 @@ async fn commands_do_their_one_thing() {
     assert!(document["paths"].as_object().is_some_and(|paths| !paths.is_empty()));
     let unknown = setup.run(&["dance"]).await.expect("an end");
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn production_takes_no_demo_data_and_is_not_touched() {
+    let folder = folder();
+    let setup = Setup::embedded(BINARY, folder.path())
+        .with("ENV", "production")
+        .with("JWT_KEYS", "k:Zk4T0v8bq5pX0m3cYt1oWk7hJ2vR9sL4nZ6aDfGuEiBw");
+    refuses(&setup, &["demo-data", "--tokens", "tokens.csv"], "demo data is refused in the production profile").await;
+    for left in ["data", "tokens.csv"] {
+        assert!(!folder.path().join(left).exists(), "{left}");
+    }
 }
 
 #[tokio::test]

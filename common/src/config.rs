@@ -473,6 +473,9 @@ impl Config {
         if self.commands_per_second == 0 || self.command_burst == 0 || self.handshakes_per_second == 0 {
             return refuse("commands_per_second", "and the other rates must be at least 1");
         }
+        if let Some(wrong) = self.allowed_origins.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
+            return refuse("allowed_origins", &format!("has {wrong}, which is no origin such as https://app.example"));
+        }
         if self.profile == Profile::Production { self.check_production() } else { Ok(()) }
     }
 
@@ -492,6 +495,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a browser could send this as `Origin` (RFC 6454, section 6.2): a scheme and a host, maybe a port.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', '*']) && host == host.to_lowercase()
+    })
 }
 
 /// Secrets of this repository's examples, and ones that nobody drew at random.
@@ -559,6 +570,8 @@ mod tests {
             (&[("MINGIZUK_DATABASE_URL", "postgres://x")], "MINGIZUK_DATABASE_URL"),
             (&[("MINGIZUK_ROOM_STORE", "redis")], "MINGIZUK_REDIS_URL"),
             (&[("MINGIZUK_BCRYPT_COST", "3")], "MINGIZUK_BCRYPT_COST"),
+            (&[("MINGIZUK_ALLOWED_ORIGINS", "https://a.example,https://b.example/")], "MINGIZUK_ALLOWED_ORIGINS"),
+            (&[("MINGIZUK_ALLOWED_ORIGINS", "app.example")], "MINGIZUK_ALLOWED_ORIGINS"),
             (&[("MINGIZUK_JWT_KEYS", "short:secret")], "MINGIZUK_JWT_KEYS"),
             (
                 &[("MINGIZUK_ENV", "production"), ("MINGIZUK_JWT_KEYS", "k:development-only-development-only!!")],

@@ -9,7 +9,7 @@ use std::io;
 
 use common::{
     bootstrap::Backends,
-    config::Profile,
+    config::{Config, Profile},
     db::{DbError, Tx, Value, insert_rows},
     membership::MemberState,
     outbox::{self, RelayError},
@@ -89,14 +89,20 @@ struct Meetup {
     members: Vec<usize>,
 }
 
+/// Whether the profile takes demo data.
+///
+/// # Errors
+/// [`DemoError::Production`].
+pub fn check(config: &Config) -> Result<(), DemoError> {
+    if config.profile == Profile::Production { Err(DemoError::Production) } else { Ok(()) }
+}
+
 /// Adds demo data and writes a line `user_id,nickname,access_token,room_id` for each membership to `tokens`.
 ///
 /// # Errors
 /// See [`DemoError`]. What was committed before stays.
 pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write + Send)) -> Result<(), DemoError> {
-    if backends.config.profile == Profile::Production {
-        return Err(DemoError::Production);
-    }
+    check(&backends.config)?;
     if plan.members == 0 || plan.members > plan.users || plan.users > 1_000_000 || plan.days > MAX_DAYS {
         return Err(DemoError::Plan);
     }
