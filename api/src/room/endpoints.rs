@@ -1,4 +1,4 @@
-//! `/meetups/{id}/messages` and `/meetups/{id}/notice`.
+//! `/meetups/{id}/messages`, `/meetups/{id}/notice` and `/meetups/{id}/presence`.
 
 use common::{
     membership::{self, Membership, Standing},
@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::model::{EntryItem, EntryPage, NewMessage, NewNotice, Posted};
+use super::model::{EntryItem, EntryPage, NewMessage, NewNotice, Posted, RoomPresence};
 use crate::{
     auth::store,
     caller::Caller,
@@ -31,6 +31,9 @@ pub struct Endpoints;
 const MEMBERS: u128 = SECURED | codes(&[Code::NotFound, Code::NotAMember]);
 /// What only the host may do can answer these.
 const HOST: u128 = MEMBERS | codes(&[Code::NotTheHost, Code::RoomReadOnly]);
+
+/// People named by `get_presence`, at most.
+const PRESENT: usize = 200;
 
 /// The message is in the log.
 #[derive(ApiResponse)]
@@ -176,6 +179,21 @@ impl Endpoints {
             append(&cx, id.0, &caller, None, body).await?;
         }
         Ok(Cleared::Done)
+    }
+
+    /// Who is in the room now
+    ///
+    /// On whatever gateway they are. Members only.
+    #[oai(path = "/:id/presence", method = "get", operation_id = "get_presence")]
+    async fn get_presence(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        /// The meetup.
+        id: Path<Uuid>,
+    ) -> Result<Json<RoomPresence>, Problem<MEMBERS>> {
+        member(&cx, id.0, &caller).await?;
+        Ok(Json(cx.rooms.presence(id.0, PRESENT).await?.into()))
     }
 }
 

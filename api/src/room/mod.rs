@@ -1,4 +1,4 @@
-//! A meetup's room over REST: its history, posting a message, its notice.
+//! A meetup's room over REST: its history, posting a message, its notice, who is there.
 //!
 //! The same [`common::rooms::RoomStore`] calls as the gateway makes, so what is posted here reaches sockets at once.
 

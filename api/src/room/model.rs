@@ -1,6 +1,7 @@
 //! A room's entries as an OpenAPI schema: the same JSON as on the socket.
 
 use common::{
+    rooms::Presence,
     time::Timestamp,
     wire::{Body, Change, CloseReason, Entry, Person},
 };
@@ -157,6 +158,28 @@ impl Example for Posted {
     fn example() -> Self {
         let page = EntryPage::example();
         Self { epoch: page.epoch, seq: page.head, at: Timestamp(1_780_000_000_000), duplicate: false }
+    }
+}
+
+/// Who is in a room.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct RoomPresence {
+    /// People, each counted once however many devices they are on.
+    pub online: u64,
+    /// Up to 200 of them, in no order.
+    pub people: Vec<Person>,
+}
+
+impl From<Presence> for RoomPresence {
+    fn from(presence: Presence) -> Self {
+        Self { online: presence.online, people: presence.people }
+    }
+}
+
+impl Example for RoomPresence {
+    fn example() -> Self {
+        Self { online: 1, people: EntryItem::example().user.into_iter().collect() }
     }
 }
 

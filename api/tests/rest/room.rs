@@ -77,3 +77,22 @@ async fn the_host_sets_replaces_and_clears_the_notice() {
         assert_eq!(notices, 3, "clearing nothing adds nothing: {page:#}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_see_who_is_there() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let [host, stranger] = [service.sign_up("밍기").await, service.sign_up("낯선이").await];
+        let meetup = open(&service, &host, None).await;
+        let presence = format!("{meetup}/presence");
+        assert_eq!(service.get(&presence, &host).await.expect(200), json!({"online": 0, "people": []}));
+        let room = meetup.trim_start_matches("/meetups/").parse().expect("an id");
+        let person = common::wire::Person { id: host.id.parse().expect("an id"), nickname: "밍기".to_owned() };
+        for _ in 0..2 {
+            service.backends.rooms.enter(room, &person, uuid::Uuid::now_v7()).await.expect("entered");
+        }
+        let expected = json!({"online": 1, "people": [{"id": host.id, "nickname": "밍기"}]});
+        assert_eq!(service.get(&presence, &host).await.expect(200), expected);
+        service.get(&presence, &stranger).await.refused(403, "not_a_member");
+    }
+}

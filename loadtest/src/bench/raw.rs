@@ -7,7 +7,7 @@ use common::wire::{Command, SUBPROTOCOL};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpStream,
+        TcpSocket, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::Mutex,
@@ -93,11 +93,24 @@ impl Receiver {
     /// # Errors
     /// When the gateway does not welcome the connection within 10 s.
     pub async fn open(address: &str, token: &str) -> Outcome<Self> {
-        within(super::PATIENCE, "a welcome", Self::open_now(address, token)).await?
+        let connect = async { Self::welcomed(TcpStream::connect(address).await?, address, token).await };
+        within(super::PATIENCE, "a welcome", connect).await?
     }
 
-    async fn open_now(address: &str, token: &str) -> Outcome<Self> {
-        let stream = TcpStream::connect(address).await?;
+    /// The same with a receive buffer of a few KiB: soon full when nobody reads.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_slow(address: &str, token: &str) -> Outcome<Self> {
+        let connect = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(4096)?;
+            Self::welcomed(socket.connect(address.parse()?).await?, address, token).await
+        };
+        within(super::PATIENCE, "a welcome", connect).await?
+    }
+
+    async fn welcomed(stream: TcpStream, address: &str, token: &str) -> Outcome<Self> {
         stream.set_nodelay(true)?;
         let (socket, writer) = stream.into_split();
         let mut receiver = Self { socket, sender: Sender(Arc::new(Mutex::new(writer))), buffer: Vec::new(), start: 0 };

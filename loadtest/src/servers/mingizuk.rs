@@ -72,8 +72,14 @@ impl Setup {
 
     /// With a setting (`API_ADDR`, without the prefix) of another value.
     #[must_use]
-    pub fn with(mut self, setting: &str, value: impl Into<String>) -> Self {
-        self.settings.insert(format!("MINGIZUK_{setting}"), value.into());
+    pub fn with(self, setting: &str, value: impl Into<String>) -> Self {
+        self.with_variable(&format!("MINGIZUK_{setting}"), value)
+    }
+
+    /// With a variable of the environment that is no setting.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.insert(name.to_owned(), value.into());
         self
     }
 

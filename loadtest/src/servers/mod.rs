@@ -1,5 +1,6 @@
 //! Programs that tests run beside themselves: each is a guard, and ends with it.
 
+mod clock;
 mod cluster;
 mod mariadb;
 mod mingizuk;
@@ -17,6 +18,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 pub use self::{
+    clock::Clock,
     cluster::Cluster,
     mariadb::MariaDb,
     mingizuk::{Finished, Mingizuk, Ready, Role, Setup},

@@ -100,11 +100,13 @@ impl Stress {
         for scenario in scenarios {
             done.push(run_one(&mut world, scenario).await);
         }
+        let rest = world.rested(0).await;
         if let Some(path) = &self.table {
             std::fs::write(path, table(&done, self.form)?)?;
         }
         let failed = done.iter().filter(|done| done.outcome.is_err()).count();
         println!("{} scenarios, {failed} failed", done.len());
+        rest?;
         ensure!(failed == 0, "{failed} scenarios failed");
         Ok(())
     }
@@ -135,7 +137,7 @@ fn table(done: &[Done], form: Form) -> Outcome<String> {
          (append-only, `appendfsync always`) run as processes of their own and are really killed, paused and cut off. In every \
          scenario with traffic it must hold, besides what the table says: each acknowledged message is in the history exactly \
          once, at its acknowledged number; each client that stayed saw exactly the log, in order, without a gap or a \
-         duplicate; afterwards every connection is gone from the gateways.\n\n",
+         duplicate; afterwards every connection is gone from the gateways, with its tasks and files.\n\n",
     );
     writeln!(text, "Last run: {} form.\n", if form == Form::Short { "short" } else { "full" })?;
     writeln!(text, "| scenario | what it does | what must hold | last result |\n| --- | --- | --- | --- |")?;

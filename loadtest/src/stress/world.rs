@@ -20,6 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Files that a gateway may keep open after everybody has gone: new connections to its servers.
 const SPARE_FILES: usize = 24;
 
+/// Tasks that a gateway may run after everybody has gone: those of new connections to its servers.
+const SPARE_TASKS: u64 = 16;
+/// Tasks of a room, which stays for some seconds after everybody has gone, in case they come back.
+const TASKS_OF_A_ROOM: u64 = 3;
+
 /// A system under stress.
 #[derive(Debug)]
 pub struct World {
@@ -28,6 +33,7 @@ pub struct World {
     /// How much is done.
     pub form: Form,
     idle_files: usize,
+    idle_tasks: u64,
 }
 
 impl World {
@@ -39,7 +45,9 @@ impl World {
         let settings = [("HANDSHAKES_PER_SECOND", "100000"), ("REDIS_TIMEOUT", "1000")];
         let mut system = System::start(binary, 2, Sync::Always, &settings).await?;
         let idle_files = process::open_files(system.gateways[0].program().pid()?)?;
-        Ok(Self { system, form, idle_files })
+        let mut world = Self { system, form, idle_files, idle_tasks: 0 };
+        world.idle_tasks = world.metric(&world.operations()[0], "mingizuk_tasks").await?;
+        Ok(world)
     }
 
     /// A number that depends on how much is to be done.
@@ -121,6 +129,16 @@ impl World {
         }
     }
 
+    /// What a process counts under `name` now.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn metric(&self, ops: &str, name: &str) -> Outcome<u64> {
+        let text = http_client(Duration::from_secs(3))?.get(format!("{ops}/metrics")).send().await?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.ok_or_else(|| Failure::new(format!("no {name} in {text}")))?.parse()?)
+    }
+
     /// Brings back whatever a scenario left broken.
     ///
     /// # Errors
@@ -158,26 +176,51 @@ impl World {
         processes.filter_map(ops).collect()
     }
 
-    /// Waits until every connection of a scenario is gone from the gateways: nothing may be left behind.
+    /// Waits until everything of a scenario is gone from the gateways: connections, tasks and files.
     ///
     /// # Errors
-    /// When something is.
+    /// When something stays.
     pub async fn settled(&mut self) -> Outcome {
+        self.rested(u64::MAX).await
+    }
+
+    /// The same, with at most so many rooms that stay for a while.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub async fn rested(&mut self, rooms: u64) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        for gateway in &mut self.system.gateways {
-            while gateway.program().is_running() {
-                let files = process::open_files(gateway.program().pid()?)?;
-                if files <= self.idle_files + SPARE_FILES {
+        for index in 0..self.system.gateways.len() {
+            while self.system.gateways[index].program().is_running() {
+                let left = self.left(index, rooms).await?;
+                if left.is_empty() {
                     break;
                 }
-                ensure!(
-                    Instant::now() < deadline,
-                    "a gateway still has {files} files open, {} when idle",
-                    self.idle_files
-                );
+                ensure!(Instant::now() < deadline, "gateway {index} still has {left}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
         Ok(())
+    }
+
+    /// What a gateway has that it had not when it was idle.
+    async fn left(&mut self, index: usize, allowed: u64) -> Outcome<String> {
+        let gateway = &mut self.system.gateways[index];
+        let files = process::open_files(gateway.program().pid()?)?;
+        let ops = gateway.ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
+        let connections = self.metric(&ops, "mingizuk_gateway_connections").await?;
+        let rooms = self.metric(&ops, "mingizuk_gateway_rooms").await?;
+        let tasks = self.metric(&ops, "mingizuk_tasks").await?;
+        let idle = connections == 0
+            && rooms <= allowed
+            && tasks <= self.idle_tasks + SPARE_TASKS + rooms * TASKS_OF_A_ROOM
+            && files <= self.idle_files + SPARE_FILES;
+        if idle {
+            return Ok(String::new());
+        }
+        Ok(format!(
+            "{connections} connections, {rooms} rooms, {tasks} tasks ({} when idle), {files} files ({} when idle)",
+            self.idle_tasks, self.idle_files
+        ))
     }
 }

@@ -69,14 +69,17 @@ pub(super) async fn herd(world: &mut World) -> Outcome<String> {
 }
 
 pub(super) async fn join_while_a_thousand_messages_fly(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(world.scale(8, 24)).await?;
+    let gateway = world.gateway_with(&[("COMMANDS_PER_SECOND", "1000"), ("COMMAND_BURST", "1000")]).await?;
+    let url = gateway.gateway()?.to_owned();
+    let ordinary = world.system.gateway_urls()?.swap_remove(1);
+    let mut party = world.party_at(world.scale(8, 24), &[url.clone()]).await?;
     let talk = party.talk();
-    let url = world.system.gateway_urls()?.swap_remove(1);
     let mut joined = 0;
     let mut guests = Vec::new();
-    for round in 0..world.scale(20, 60) {
-        let member = &party.room.members[round % party.room.members.len()];
-        let guest = Client::start(Options { rooms: vec![party.room.id], ..Options::new(&url, &member.token) });
+    while party.clients[0].room(party.room.id).position.is_none_or(|head| head.seq < world.scale(1000, 5000)) {
+        let member = &party.room.members[joined % party.room.members.len()];
+        let url = if joined % 2 == 0 { &url } else { &ordinary };
+        let guest = Client::start(Options { rooms: vec![party.room.id], ..Options::new(url, &member.token) });
         guest.wait_live(BACK).await?;
         joined += 1;
         // Nobody may be on more connections than a user is allowed.
@@ -89,6 +92,49 @@ pub(super) async fn join_while_a_thousand_messages_fly(world: &mut World) -> Out
     let guests_checked = guests.len();
     party.clients.extend(guests);
     Ok(format!("{}; {joined} joins under load, {guests_checked} stayed", party.finish().await?))
+}
+
+/// Reconnects in [`reconnects_in_waves`].
+const RECONNECTS: usize = 5000;
+
+pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
+    let (people, each) = (world.scale(50, 100), 10);
+    let mut party = world.party(4).await?;
+    let room = world.room(people).await?;
+    let gateways = world.system.gateway_urls()?;
+    let clients: Vec<Client> = (0..people * each)
+        .map(|number| {
+            let mut gateways = gateways.clone();
+            gateways.rotate_left(number % 2);
+            let token = &room.members[number % people].token;
+            Client::start(Options { gateways, rooms: vec![room.id], keep: 10, ..Options::new("", token) })
+        })
+        .collect();
+    for client in &clients {
+        client.wait_live(BACK * 4).await?;
+    }
+    let talk = party.talk();
+    let waves = u32::try_from(RECONNECTS / clients.len())?;
+    let began = Instant::now();
+    for wave in 1..=waves {
+        for client in &clients {
+            client.cut().await;
+        }
+        for client in &clients {
+            client.wait_for(BACK * 4, "back", |view| view.welcomes > wave && view.live()).await?;
+        }
+    }
+    let took = began.elapsed();
+    for client in &clients {
+        let view = client.room(room.id);
+        ensure!(view.gaps + view.duplicates + view.resets == 0, "a client did not resume cleanly: {view:?}");
+    }
+    let limit = world.scale(Duration::from_secs(30), Duration::from_secs(5));
+    ensure!(took < limit, "{RECONNECTS} reconnects took {took:?}");
+    party.quiet(talk).await?;
+    let count = clients.len();
+    drop(clients);
+    Ok(format!("{count} clients, {RECONNECTS} reconnects in {} ms; {}", took.as_millis(), party.finish().await?))
 }
 
 /// What came back from a join with `since`.

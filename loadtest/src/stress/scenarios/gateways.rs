@@ -10,6 +10,7 @@ use crate::{
     client::{Client, Connection, ConnectionError, Greeting, Incoming, Options},
     ensure,
     failure::{Failure, Outcome},
+    process,
     servers::Signal,
     stress::World,
 };
@@ -164,6 +165,38 @@ pub(super) async fn gateway_added_under_load(world: &mut World) -> Outcome<Strin
     party.quiet(talk).await?;
     party.quiet(second).await?;
     party.finish().await
+}
+
+/// Memory that a gateway may have more after the last round than after the first: what an allocator keeps for later.
+const SPARE_MEMORY: u64 = 12 << 20;
+
+pub(super) async fn memory_returns(world: &mut World) -> Outcome<String> {
+    let room = world.room(world.scale(40, 200)).await?;
+    let urls = world.system.gateway_urls()?;
+    let mut resident = Vec::new();
+    for _ in 0..world.scale(4, 10) {
+        let clients: Vec<Client> = (0..room.members.len() * 5)
+            .map(|number| {
+                let (url, user) = (&urls[number % 2], &room.members[number % room.members.len()]);
+                Client::start(Options { rooms: vec![room.id], keep: 10, ..Options::new(url, &user.token) })
+            })
+            .collect();
+        for client in &clients {
+            client.wait_live(BACK).await?;
+        }
+        for number in 0..10 {
+            let sent = clients[number].send(room.id, "오고 가고".repeat(50)).await?;
+            for client in &clients {
+                client.wait_seq(BACK, room.id, sent.seq).await?;
+            }
+        }
+        drop(clients);
+        world.settled().await?;
+        resident.push(process::resident(world.system.gateways[0].program().pid()?)? >> 10);
+    }
+    let grown = resident[resident.len() - 1].saturating_sub(resident[0]);
+    ensure!(grown < SPARE_MEMORY >> 10, "memory after each round, in KiB: {resident:?}");
+    Ok(format!("{} connections a round; KiB after each: {resident:?}", room.members.len() * 5))
 }
 
 pub(super) async fn gateway_paused(world: &mut World) -> Outcome<String> {

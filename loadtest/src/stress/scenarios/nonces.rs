@@ -18,7 +18,7 @@ fn acknowledged(frame: &Frame) -> Outcome<(u64, bool)> {
     }
 }
 
-async fn send(connection: &mut Connection, room: uuid::Uuid, nonce: &str) -> Outcome<(u64, bool)> {
+pub(super) async fn send(connection: &mut Connection, room: uuid::Uuid, nonce: &str) -> Outcome<(u64, bool)> {
     let id = connection.next_id();
     let command = Command::Send { id, room, nonce: nonce.to_owned(), text: nonce.to_owned() };
     let mut reply = connection.request(id, &command).await?;

@@ -10,16 +10,79 @@ use crate::{
     bench::raw::Receiver,
     client::{Connection, ConnectionError, Greeting},
     ensure,
-    failure::Outcome,
+    failure::{Failure, Outcome},
     process,
-    stress::World,
+    servers::Mingizuk,
+    stress::{Party, World},
 };
 
+/// What a connection's queue may hold, in bytes, and what the gateway may need besides for each.
+const QUEUE_BYTES: u64 = 262_144;
+const CONNECTION_BYTES: u64 = 48 * 1024;
+
+/// A gateway with queues so small that they are soon full.
+async fn short_queues(world: &World) -> Outcome<Mingizuk> {
+    let settings = [("QUEUE_FRAMES", "64"), ("QUEUE_BYTES", "262144"), ("COMMANDS_PER_SECOND", "1000")];
+    let limits = [("COMMAND_BURST", "1000"), ("CONNECTIONS_PER_USER", "12")];
+    world.gateway_with(&[settings.as_slice(), &limits].concat()).await
+}
+
+/// How long each of `count` messages took from being sent to being seen by another, sorted.
+async fn delays(party: &mut Party, count: usize, mark: &str) -> Outcome<Vec<Duration>> {
+    let mut delays = Vec::with_capacity(count);
+    for number in 0..count {
+        let began = Instant::now();
+        let said = format!("{mark} {number} {}", "뜨거운 방".repeat(150));
+        let sent = party.clients[number % 2].send(party.room.id, &said).await?;
+        party.clients[2].wait_seq(Duration::from_secs(10), party.room.id, sent.seq).await?;
+        delays.push(began.elapsed());
+        party.note(sent.seq, said)?;
+    }
+    delays.sort_unstable();
+    Ok(delays)
+}
+
+pub(super) async fn hot_room_with_many_slow_readers(world: &mut World) -> Outcome<String> {
+    let (people, each) = (world.scale(12, 102), 10);
+    let mut gateway = short_queues(world).await?;
+    let url = gateway.gateway()?.to_owned();
+    let address = url.replace("ws://", "").replace("/ws", "");
+    let mut room = world.room(people + 3).await?;
+    let sleepers_of = room.members.split_off(3);
+    let mut party = Party::start_at(world.rest()?, room, std::slice::from_ref(&url)).await?;
+    let calm = delays(&mut party, 200, "전").await?;
+    let mut sleepers = Vec::new();
+    for number in 0..people * each {
+        let mut sleeper = Receiver::open_slow(&address, &sleepers_of[number % people].token).await?;
+        sleeper.join(party.room.id).await?;
+        sleepers.push(sleeper);
+    }
+    let pid = gateway.program().pid()?;
+    let before = process::resident(pid)?;
+    let hot = delays(&mut party, world.scale(400, 600), "중").await?;
+    let grown = process::resident(pid)?.saturating_sub(before);
+    let bound = sleepers.len() as u64 * (QUEUE_BYTES + CONNECTION_BYTES) + (16 << 20);
+    ensure!(grown < bound, "{} slow readers: {} KiB more memory", sleepers.len(), grown / 1024);
+    let p99 = |sorted: &[Duration]| sorted[sorted.len() * 99 / 100];
+    let (calm, hot) = (p99(&calm), p99(&hot));
+    ensure!(hot < calm * 3 + Duration::from_millis(60), "p99 of the fast ones: {hot:?}, {calm:?} without slow ones");
+    let slow = sleepers.len();
+    let ops = gateway.ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
+    let overflows = format!("mingizuk_gateway_closes_total{{code=\"{}\"}}", close::SLOW_READER);
+    let closed = world.metric(&ops, &overflows).await?;
+    ensure!(closed == slow as u64, "{closed} of {slow} slow readers were closed as such");
+    drop(sleepers);
+    Ok(format!(
+        "{slow} slow readers, {} KiB more memory; p99 of the fast ones {} ms, {} ms before; {}",
+        grown / 1024,
+        hot.as_millis(),
+        calm.as_millis(),
+        party.finish().await?
+    ))
+}
+
 pub(super) async fn slow_readers_among_fast_ones(world: &mut World) -> Outcome<String> {
-    // Small queues and a heartbeat of seconds, so that it does not take minutes to fill them.
-    let settings =
-        [("QUEUE_FRAMES", "64"), ("QUEUE_BYTES", "65536"), ("COMMANDS_PER_SECOND", "1000"), ("COMMAND_BURST", "1000")];
-    let mut gateway = world.gateway_with(&settings).await?;
+    let mut gateway = short_queues(world).await?;
     let url = gateway.gateway()?.to_owned();
     let mut party = world.party_at(4, std::slice::from_ref(&url)).await?;
     let address = url.replace("ws://", "").replace("/ws", "");
@@ -27,15 +90,15 @@ pub(super) async fn slow_readers_among_fast_ones(world: &mut World) -> Outcome<S
     let token = &party.room.members[3].token;
     // As many connections as one user may have, the client's own included.
     for _ in 0..9 {
-        let mut sleeper = Receiver::open(&address, token).await?;
+        let mut sleeper = Receiver::open_slow(&address, token).await?;
         sleeper.join(party.room.id).await?;
         sleepers.push(sleeper);
     }
     let before = process::resident(gateway.program().pid()?)?;
-    // Kernel buffers take megabytes before a gateway feels that a reader is slow: long texts, as many as it takes.
+    // Long texts: the kernel's buffers are filled before a gateway feels that a reader is slow.
     let text = "느림보".repeat(300);
     let began = Instant::now();
-    for number in 0..world.scale(3000, 12_000) {
+    for number in 0..world.scale(1000, 8000) {
         let sent = party.clients[number % 3].send(party.room.id, format!("{number} {text}")).await?;
         party.note(sent.seq, format!("{number} {text}"))?;
     }

@@ -12,6 +12,8 @@ use crate::{
 
 /// Everything is live again this long after the wires are whole, noticing included.
 const LIVE_AGAIN: Duration = Duration::from_secs(10);
+/// A silent stream turns readiness red this long after, at the latest.
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// A gateway behind a proxy, and a room whose people are on it and on an ordinary one in turn.
 async fn proxied(world: &World) -> Outcome<(Proxy, Mingizuk, Party)> {
@@ -47,18 +49,20 @@ pub(super) async fn every_wire_cut(world: &mut World) -> Outcome<String> {
 }
 
 pub(super) async fn subscriber_silent(world: &mut World) -> Outcome<String> {
-    let (proxy, _gateway, mut party) = proxied(world).await?;
+    let (proxy, gateway, mut party) = proxied(world).await?;
+    let ops = gateway.ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
     let talk = party.talk();
     lasting(500).await;
     proxy.freeze(Which::Subscribers, true);
+    let red = world.readiness(&ops, false, NOTICED).await?;
     // The wire stays frozen: only noticing the silence and subscribing anew over another one helps. A frozen proxy
     // forwards nothing on new subscriptions either, so it thaws for those that come after the cut.
-    lasting(world.scale(6000, 12_000)).await;
+    lasting(world.scale(3000, 12_000)).await;
     proxy.cut(Which::Subscribers);
     proxy.freeze(Which::Subscribers, false);
     let back = party.recovery(LIVE_AGAIN).await?;
     party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    Ok(format!("{}; red after {} ms, live again after {} ms", party.finish().await?, red.as_millis(), back.as_millis()))
 }
 
 pub(super) async fn commands_silent(world: &mut World) -> Outcome<String> {
