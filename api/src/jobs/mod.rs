@@ -49,26 +49,31 @@ impl Job {
         }
     }
 
-    async fn work(self, cx: &Context) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    /// Returns how much there was to do, and what was done in words.
+    async fn work(self, cx: &Context) -> Result<(u64, String), JobError> {
         let now = cx.around.clock.now();
-        match self {
-            Self::PurgeWithdrawn => Ok(format!("purged {} accounts", purge::purge_withdrawn(cx).await?)),
+        let (count, verb, things) = match self {
+            Self::PurgeWithdrawn => (purge::purge_withdrawn(cx).await?, "purged", "accounts"),
             Self::CleanUp => {
                 let rows = sessions::clean_up(&cx.db, now, cx.config.refresh_token_ttl).await?;
-                Ok(format!("removed {} rows", rows + store::forget_old(&cx.db, now).await?))
+                (rows + store::forget_old(&cx.db, now).await?, "removed", "rows")
             }
-            Self::TellEnded => Ok(format!("told {} rooms", end::tell_ended(cx).await?)),
-            Self::RetireRooms => Ok(format!("closed {} rooms", end::retire(cx).await?)),
-        }
+            Self::TellEnded => (end::tell_ended(cx).await?, "told", "rooms"),
+            Self::RetireRooms => (end::retire(cx).await?, "closed", "rooms"),
+        };
+        Ok((count, format!("{verb} {count} {things}")))
     }
 }
+
+/// Why a job failed; for the log and the record.
+type JobError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often a process looks for runs to make up for: every minute, off the times at which jobs are due.
 const MAKE_UP: &str = "30 * * * * *";
 
 /// How a run ended.
 enum Ended {
-    Worked(Result<String, Box<dyn std::error::Error + Send + Sync>>),
+    Worked(Result<(u64, String), JobError>),
     TakenOver,
     Stopped,
 }
@@ -98,8 +103,12 @@ pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
 async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(), DbError> {
     let now = cx.around.clock.now();
     match ended {
-        Ended::Worked(Ok(done)) => {
-            tracing::info!(job = job.name(), %done, "a job ran");
+        Ended::Worked(Ok((count, done))) => {
+            if count > 0 {
+                tracing::info!(job = job.name(), %done, "a job ran");
+            } else {
+                tracing::debug!(job = job.name(), "a job found nothing to do");
+            }
             lease.finish(&cx.db, now, &done).await
         }
         Ended::Worked(Err(error)) => {

@@ -49,7 +49,7 @@ pub enum PurgeError {
 ///
 /// # Errors
 /// What stopped the search for accounts, or [`PurgeError::Some`]: one that fails does not keep the others.
-pub async fn purge_withdrawn(cx: &Context) -> Result<usize, PurgeError> {
+pub async fn purge_withdrawn(cx: &Context) -> Result<u64, PurgeError> {
     let now = cx.around.clock.now();
     let (mut purged, mut failed, mut after) = (0, 0, (Timestamp(1), Uuid::nil()));
     loop {
@@ -58,7 +58,7 @@ pub async fn purge_withdrawn(cx: &Context) -> Result<usize, PurgeError> {
         after = *last;
         for (withdrawn_at, user) in batch.into_iter().filter(|(at, _)| rules::final_from(*at) < now) {
             match purge(cx, user, withdrawn_at).await {
-                Ok(done) => purged += usize::from(done),
+                Ok(done) => purged += u64::from(done),
                 Err(error) => {
                     failed += 1;
                     tracing::error!(%user, %error, "an account could not be purged");

@@ -218,7 +218,7 @@ async fn host(cx: &Context, room: Uuid, caller: &Caller) -> Result<(), Failure> 
 }
 
 async fn person(cx: &Context, caller: &Caller) -> Result<Person, Failure> {
-    let user = store::user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?;
+    let user = store::active_user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?;
     Ok(Person { id: user.id, nickname: user.nickname })
 }
 

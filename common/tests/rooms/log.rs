@@ -253,6 +253,11 @@ async fn a_purged_person_disappears_from_every_log() {
         for _ in 0..2 {
             store.anonymise(gone).await.expect(name);
         }
+        let rooms_of = async |user, after, limit| store.rooms_of(user, after, limit).await.expect(name);
+        assert!(rooms_of(gone, Uuid::nil(), 10).await.is_empty(), "{name}");
+        assert_eq!(rooms_of(stays, Uuid::nil(), 10).await, rooms, "{name}");
+        assert_eq!(rooms_of(stays, Uuid::nil(), 1).await, rooms[..1], "{name}");
+        assert_eq!(rooms_of(stays, rooms[0], 10).await, rooms[1..], "{name}");
         for room in rooms {
             let page = store.read(room, Range::Latest, 10).await.expect(name);
             let people: HashSet<_> =
