@@ -107,9 +107,11 @@ struct Row {
 /// # Errors
 /// See [`DbError`].
 pub async fn read(db: &Db, user: Uuid, now: Timestamp) -> Result<Option<(Calendar, Streaks)>, DbError> {
+    // Each subquery reads one row of an index, where MAX() may read all streaks of a life.
     let select = sql("SELECT u.time_zone, u.week_start, s.last_day, s.length AS last_length, \
-         (SELECT MAX(length) FROM streaks WHERE user_id = ?) AS longest FROM users u LEFT JOIN streaks s \
-         ON s.user_id = u.id AND s.last_day = (SELECT MAX(last_day) FROM streaks WHERE user_id = ?) \
+         (SELECT length FROM streaks WHERE user_id = ? ORDER BY length DESC LIMIT 1) AS longest \
+         FROM users u LEFT JOIN streaks s ON s.user_id = u.id AND s.last_day = \
+         (SELECT last_day FROM streaks WHERE user_id = ? ORDER BY last_day DESC LIMIT 1) \
          WHERE u.id = ? AND u.withdrawn_at IS NULL");
     let row: Option<Row> = select.bind(user).bind(user).bind(user).optional(db).await?;
     Ok(row.map(|row| {

@@ -9,6 +9,7 @@ mod history;
 mod jobs;
 mod me;
 mod meetups;
+mod monsters;
 mod plans;
 mod purge;
 mod room;
