@@ -17,7 +17,7 @@ use poem::{
     http::{StatusCode, header},
 };
 use poem_openapi::{
-    ApiResponse, Object,
+    ApiResponse, Enum, Object,
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::{Example, ToJSON, Type},
 };
@@ -27,10 +27,11 @@ const CONTENT_TYPE: &str = "application/problem+json";
 
 macro_rules! error_codes {
     ($($name:ident $status:ident $text:literal, $ko:literal, $en:literal;)*) => {
-        /// Why a request was refused. Each has one status and one stable text.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        /// Why a request was refused. Each has one status and one stable text. A newer service may have more.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
+        #[oai(rename = "ErrorCode")]
         pub enum Code {
-            $(#[doc = $en] $name,)*
+            $(#[doc = $en] #[oai(rename = $text)] $name,)*
         }
 
         impl Code {
@@ -146,7 +147,7 @@ pub struct ProblemBody {
     /// The HTTP status.
     pub status: u16,
     /// What went wrong, for programs. Stable.
-    pub code: String,
+    pub code: Code,
     /// What went wrong, for people, in Korean or English by `Accept-Language`.
     pub detail: String,
     /// The request, for support and logs.
@@ -165,7 +166,7 @@ impl Example for ProblemBody {
             kind: "urn:mingizuk:problem:invalid_input".to_owned(),
             title: "Bad Request".to_owned(),
             status: 400,
-            code: Code::InvalidInput.text().to_owned(),
+            code: Code::InvalidInput,
             detail: Code::InvalidInput.detail(Language::English).to_owned(),
             request_id: "0197a3c2-7b1e-7c5a-9d53-3f1d2b8f6a10".to_owned(),
             errors: vec![FieldError::example()],
@@ -198,7 +199,7 @@ impl Failure {
             kind: format!("urn:mingizuk:problem:{}", self.code.text()),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
-            code: self.code.text().to_owned(),
+            code: self.code,
             detail: self.code.detail(language).to_owned(),
             request_id: request_id.to_owned(),
             errors: self.errors,

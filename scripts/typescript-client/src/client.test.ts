@@ -10,6 +10,9 @@ type NewMeetup = components["schemas"]["NewMeetup"];
 
 const baseUrl = process.env["MINGIZUK_API"] ?? assert.fail("MINGIZUK_API names the service");
 
+// @ts-expect-error Codes are a type: a misspelt one does not compile.
+void ("no_such_code" satisfies Problem["code"]);
+
 /** The client of whoever has this access token, or of nobody. */
 function client(token?: string) {
   return createClient<paths>({ baseUrl, ...(token && { headers: { authorization: `Bearer ${token}` } }) });
