@@ -72,7 +72,7 @@ pub(super) async fn join_while_a_thousand_messages_fly(world: &mut World) -> Out
     let gateway = world.gateway_with(&[("COMMANDS_PER_SECOND", "1000"), ("COMMAND_BURST", "1000")]).await?;
     let url = gateway.gateway()?.to_owned();
     let ordinary = world.system.gateway_urls()?.swap_remove(1);
-    let mut party = world.party_at(world.scale(8, 24), &[url.clone()]).await?;
+    let mut party = world.party_at(world.scale(8, 24), std::slice::from_ref(&url)).await?;
     let talk = party.talk();
     let mut joined = 0;
     let mut guests = Vec::new();

@@ -116,6 +116,11 @@ fn of_redis() -> Vec<Scenario> {
             "FLUSHALL while people are in",
             "a new epoch, clients told, nothing of the old mixed in"
         ),
+        scenario!(
+            redis::archivers_killed_under_load,
+            "lists of 20 entries; SIGKILL to each gateway in turn while it moves entries to SQL",
+            "history continues in the archive without a seam"
+        ),
         scenario!(redis::redis_and_gateway_killed_together, "SIGKILL to Redis and a gateway at once", "live again"),
         scenario!(
             wires::subscriber_cut,

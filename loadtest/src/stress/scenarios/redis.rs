@@ -131,6 +131,29 @@ pub(super) async fn redis_emptied(world: &mut World) -> Outcome<String> {
     Ok(format!("all {} clients are in the new epoch", party.clients.len()))
 }
 
+pub(super) async fn archivers_killed_under_load(world: &mut World) -> Outcome<String> {
+    // Lists so short that entries leave for SQL all the time; the REST service reads them from there.
+    let settings = [("REDIS_ROOM_ENTRIES", "20"), ("COMMANDS_PER_SECOND", "1000"), ("COMMAND_BURST", "1000")];
+    let mut gateways = [world.gateway_with(&settings).await?, world.gateway_with(&settings).await?];
+    let urls = [gateways[0].gateway()?.to_owned(), gateways[1].gateway()?.to_owned()];
+    let mut party = world.party_at(8, &urls).await?;
+    let talk = party.talk();
+    for round in 0..world.scale(6, 20) {
+        lasting(300 + 70 * round as u64).await;
+        let gateway = &mut gateways[round % 2];
+        gateway.program().kill().await?;
+        gateway.start_again().await?;
+    }
+    party.recovery(Duration::from_secs(15)).await?;
+    party.quiet(talk).await?;
+    let key = format!("LLEN mz:{{{}}}:log", party.room.id);
+    let listed = world.system.redis.command(&key).await?;
+    let listed: u64 = listed.trim().trim_start_matches(':').parse()?;
+    let head = party.clients[0].room(party.room.id).position.map_or(0, |position| position.seq);
+    ensure!(listed < head, "all {head} entries are still in Redis");
+    Ok(format!("{head} entries, {} of them archived; {}", head - listed, party.finish().await?))
+}
+
 pub(super) async fn redis_and_gateway_killed_together(world: &mut World) -> Outcome<String> {
     let mut party: Party = world.party(8).await?;
     let talk = party.talk();

@@ -1,0 +1,6 @@
+//! The database layer on both databases: values, transactions, time limits, and two schemas that are one.
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod schema;
+mod transactions;
+mod values;
