@@ -32,6 +32,11 @@ impl Day {
         date.unwrap_or(epoch)
     }
 
+    /// Whether it is of the years 1970 to 9998, so that the weeks around it are days too. Others are no input.
+    pub fn can_be_asked_for(self) -> bool {
+        YEARS.contains(&self.date().year())
+    }
+
     /// The day `days` later, or earlier if negative.
     pub const fn plus(self, days: i64) -> Self {
         Self(self.0 + days)
@@ -69,13 +74,12 @@ impl fmt::Display for Day {
 impl FromStr for Day {
     type Err = NotADay;
 
-    /// A day of the years 1970 to 9998, so that the weeks around it are days too.
+    /// A day that [can be asked for](Day::can_be_asked_for).
     fn from_str(text: &str) -> Result<Self, NotADay> {
         // chrono also reads signs and numbers that are too short.
         let shaped = text.len() == "2026-03-01".len() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let date =
-            NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|date| shaped && YEARS.contains(&date.year()));
-        date.map(Self::from).ok_or(NotADay)
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped);
+        date.map(Self::from).filter(|day| day.can_be_asked_for()).ok_or(NotADay)
     }
 }
 

@@ -96,7 +96,7 @@ impl Endpoints {
         let calendar = calendar(&cx, &caller).await?;
         let last_week = calendar.today.week(calendar.week_start);
         let first = last_week.plus(-WEEK * (i64::from(weeks) - 1));
-        let sums = store::days(&cx.db, calendar.user, first, last_week.plus(WEEK - 1)).await?;
+        let sums = store::weeks(&cx.db, calendar.user, first, last_week.plus(WEEK - 1)).await?;
         Ok(Json(rules::series(&sums, last_week, weeks, by.0.unwrap_or(By::Actions))))
     }
 }

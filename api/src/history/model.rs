@@ -148,10 +148,12 @@ pub struct Graph {
     /// The day with the most, the first of several; absent if nothing was done.
     #[oai(skip_serializing_if_is_none)]
     pub best_day: Option<Day>,
-    /// The seven days before.
-    pub previous: String,
-    /// The seven days after.
-    pub next: String,
+    /// The seven days before; absent where days begin, in 1970.
+    #[oai(skip_serializing_if_is_none)]
+    pub previous: Option<String>,
+    /// The seven days after; absent where days end, in 9998.
+    #[oai(skip_serializing_if_is_none)]
+    pub next: Option<String>,
 }
 
 impl Example for Graph {
@@ -162,8 +164,8 @@ impl Example for Graph {
             bars: vec![Bar::example()],
             total: 5,
             best_day: Some(example_day()),
-            previous: "/api/v1/history/graph?from=2026-02-22&by=actions".to_owned(),
-            next: "/api/v1/history/graph?from=2026-03-08&by=actions".to_owned(),
+            previous: Some("/api/v1/history/graph?from=2026-02-22&by=actions".to_owned()),
+            next: Some("/api/v1/history/graph?from=2026-03-08&by=actions".to_owned()),
         }
     }
 }

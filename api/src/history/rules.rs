@@ -60,17 +60,15 @@ pub fn graph(sums: &BTreeMap<Day, Sum>, from: Day, today: Day, by: By) -> Graph 
     }
 }
 
-fn link(from: Day, by: By) -> String {
-    format!("/api/v1/history/graph?from={from}&by={}", by.text())
+/// None where there is no day to ask for.
+fn link(from: Day, by: By) -> Option<String> {
+    from.can_be_asked_for().then(|| format!("/api/v1/history/graph?from={from}&by={}", by.text()))
 }
 
-/// `weeks` weeks, of which the last begins at `last_week`.
+/// `weeks` weeks, of which the last begins at `last_week`. The sums are those of weeks, by their first days.
 pub fn series(sums: &BTreeMap<Day, Sum>, last_week: Day, weeks: u32, by: By) -> Series {
     let first_week = last_week.plus(-WEEK * (i64::from(weeks) - 1));
-    let total = |from: Day| {
-        let week = sums.range(from..from.plus(WEEK));
-        WeekTotal { from, count: week.map(|(_, sum)| count(*sum, by)).sum() }
-    };
+    let total = |from: Day| WeekTotal { from, count: count(of(sums, from), by) };
     let weeks: Vec<WeekTotal> = (0..i64::from(weeks)).map(|week| total(first_week.plus(week * WEEK))).collect();
     Series { by, total: weeks.iter().map(|week| week.count).sum(), weeks }
 }
@@ -110,19 +108,32 @@ mod tests {
             graph.bars.iter().filter(|bar| bar.today).map(|bar| bar.day).collect::<Vec<_>>(),
             [day("2026-03-01")]
         );
-        assert_eq!(graph.previous, "/api/v1/history/graph?from=2026-02-19&by=actions");
-        assert_eq!(graph.next, "/api/v1/history/graph?from=2026-03-05&by=actions");
+        assert_eq!(graph.previous.as_deref(), Some("/api/v1/history/graph?from=2026-02-19&by=actions"));
+        assert_eq!(graph.next.as_deref(), Some("/api/v1/history/graph?from=2026-03-05&by=actions"));
         let routines = super::graph(&sums, day("2026-02-26"), day("2026-04-01"), By::Routines);
         assert_eq!((routines.total, routines.best_day), (3, Some(day("2026-03-04"))));
         assert_eq!(super::graph(&sums, day("2025-01-01"), day("2026-03-01"), By::Actions).best_day, None);
     }
 
     #[test]
-    fn a_series_sums_whole_weeks() {
-        let sums = sums(&[("2026-02-22", 7, 0), ("2026-02-23", 1, 0), ("2026-03-01", 2, 0), ("2026-03-02", 4, 1)]);
-        let series = series(&sums, day("2026-03-02"), 2, By::Actions);
+    fn a_series_has_every_week() {
+        let sums = sums(&[("2026-02-16", 3, 1), ("2026-03-02", 4, 1)]);
+        let series = series(&sums, day("2026-03-02"), 3, By::Actions);
         let weeks: Vec<_> = series.weeks.iter().map(|week| (week.from.to_string(), week.count)).collect();
-        assert_eq!(weeks, [("2026-02-23".into(), 3), ("2026-03-02".into(), 4)]);
+        assert_eq!(weeks, [("2026-02-16".into(), 3), ("2026-02-23".into(), 0), ("2026-03-02".into(), 4)]);
         assert_eq!(series.total, 7);
+    }
+
+    #[test]
+    fn no_link_leads_to_a_day_that_cannot_be_asked_for() {
+        for (from, previous, next) in [
+            ("1970-01-07", false, true),
+            ("1970-01-08", true, true),
+            ("9998-12-24", true, true),
+            ("9998-12-25", true, false),
+        ] {
+            let graph = graph(&BTreeMap::new(), day(from), day("2026-03-01"), By::Actions);
+            assert_eq!((graph.previous.is_some(), graph.next.is_some()), (previous, next), "{from}");
+        }
     }
 }

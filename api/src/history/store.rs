@@ -1,4 +1,4 @@
-//! Days in SQL.
+//! Days and weeks in SQL.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,22 @@ struct Row {
 pub async fn days(db: &Db, user: Uuid, first: Day, last: Day) -> Result<BTreeMap<Day, Sum>, DbError> {
     let select = sql("SELECT day, actions, routines, experience FROM active_days \
                       WHERE user_id = ? AND day BETWEEN ? AND ? ORDER BY day");
-    let rows: Vec<Row> = select.bind(user).bind(first).bind(last).all(db).await?;
-    let sum = |row: Row| {
-        let Row { day, actions, routines, experience } = row;
-        (day, Sum { actions, routines, experience })
-    };
-    Ok(rows.into_iter().map(sum).collect())
+    Ok(by_day(select.bind(user).bind(first).bind(last).all(db).await?))
+}
+
+/// What a user did in each week from the one that begins at `first` to the one that ends at `last`, by their first days;
+/// weeks without anything are absent.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn weeks(db: &Db, user: Uuid, first: Day, last: Day) -> Result<BTreeMap<Day, Sum>, DbError> {
+    let select = sql("SELECT day - (day - ?) % 7 AS day, CAST(SUM(actions) AS SIGNED) AS actions, \
+                      CAST(SUM(routines) AS SIGNED) AS routines, CAST(SUM(experience) AS SIGNED) AS experience \
+                      FROM active_days WHERE user_id = ? AND day BETWEEN ? AND ? GROUP BY 1");
+    Ok(by_day(select.bind(first).bind(user).bind(first).bind(last).all(db).await?))
+}
+
+fn by_day(rows: Vec<Row>) -> BTreeMap<Day, Sum> {
+    let sum = |Row { day, actions, routines, experience }| (day, Sum { actions, routines, experience });
+    rows.into_iter().map(sum).collect()
 }

@@ -84,6 +84,9 @@ async fn days_of_new_york_are_23_or_25_hours_long_twice_a_year() {
         assert_eq!(streaks(&service, &mingi).await, (3, 3));
         let graph = service.get("/history/graph", &mingi).await.expect(200);
         assert_eq!((&graph["from"], &graph["total"]), (&json!("2026-11-01"), &json!(3)), "weeks begin on Sunday");
+        let series = service.get("/history/series?weeks=2", &mingi).await.expect(200);
+        let weeks = json!([{"from": "2026-10-25", "count": 1}, {"from": "2026-11-01", "count": 3}]);
+        assert_eq!((&series["weeks"], &series["total"]), (&weeks, &json!(4)));
         let today: Vec<_> = graph["bars"].as_array().expect("bars").iter().map(|bar| bar["today"] == true).collect();
         assert_eq!(today, [false, true, false, false, false, false, false]);
     }
@@ -134,4 +137,5 @@ async fn what_is_asked_for_must_make_sense() {
     assert_eq!(year["weeks"].as_array().map(Vec::len), Some(53));
     let past = service.get("/history/graph?from=1970-01-01", &mingi).await.expect(200);
     assert_eq!((&past["total"], past.get("best_day")), (&json!(0), None::<&Value>));
+    assert_eq!((past.get("previous"), past["next"].is_string()), (None, true));
 }
