@@ -151,9 +151,7 @@ async fn remove(tx: &mut Tx, user: Uuid) -> Result<(), DbError> {
         .run(&mut *tx)
         .await?;
     }
-    for statement in ["DELETE FROM meetup_members WHERE user_id = ?", "DELETE FROM room_reads WHERE user_id = ?"] {
-        sql(statement).bind(user).run(&mut *tx).await?;
-    }
+    sql("DELETE FROM meetup_members WHERE user_id = ?").bind(user).run(&mut *tx).await?;
     let heir = Person::withdrawn().id;
     sql("UPDATE meetups SET host_id = ? WHERE host_id = ?").bind(heir).bind(user).run(&mut *tx).await?;
     sql("DELETE FROM users WHERE id = ?").bind(user).run(&mut *tx).await?;

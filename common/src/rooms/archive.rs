@@ -237,8 +237,9 @@ pub(super) async fn rooms_of(db: &Db, user: Uuid, after: Uuid, limit: usize) -> 
     Ok(rooms.into_iter().map(|(id,)| id).collect())
 }
 
-/// Replaces `user` in every entry and notice in SQL, chunk by chunk.
+/// Replaces `user` in every entry and notice in SQL, chunk by chunk, and forgets what they have read.
 pub(super) async fn anonymise(db: &Db, user: Uuid) -> Result<(), RoomError> {
+    sql("DELETE FROM room_reads WHERE user_id = ?").bind(user).run(db).await?;
     loop {
         let found: Option<Uuid> = sql("SELECT room_id FROM room_entries WHERE person_id = ? ORDER BY room_id LIMIT 1")
             .bind(user)

@@ -214,7 +214,8 @@ pub trait RoomStore: Send + Sync + 'static {
     /// no more.
     async fn rooms_of(&self, user: Uuid, after: Uuid, limit: usize) -> Result<Vec<Uuid>, RoomError>;
 
-    /// Replaces a person by [`Person::withdrawn`] in every entry of every room. May be repeated when it fails.
+    /// Replaces a person by [`Person::withdrawn`] in every entry of every room, and forgets what they have read. May be
+    /// repeated when it fails.
     async fn anonymise(&self, user: Uuid) -> Result<(), RoomError>;
 
     /// Closes a room for good: it can still be read, and takes no entry. May be repeated when it fails.

@@ -248,11 +248,15 @@ async fn a_purged_person_disappears_from_every_log() {
             store.append(room, member(gone, Change::Left, Uuid::now_v7())).await.expect(name);
             rooms.push(room);
         }
+        let reader = common::wire::Person { id: gone, nickname: "곧 갈 사람".to_owned() };
+        assert_eq!(store.mark_read(rooms[0], &reader, 2).await.expect(name), 2, "{name}");
         // One of the logs is in SQL, whatever the backend.
         store.retire(rooms[1], NOW).await.expect(name);
         for _ in 0..2 {
             store.anonymise(gone).await.expect(name);
         }
+        let entered = store.enter(rooms[0], &reader, Uuid::now_v7()).await.expect(name);
+        assert_eq!(entered.read_seq, 0, "{name}");
         let rooms_of = async |user, after, limit| store.rooms_of(user, after, limit).await.expect(name);
         assert!(rooms_of(gone, Uuid::nil(), 10).await.is_empty(), "{name}");
         assert_eq!(rooms_of(stays, Uuid::nil(), 10).await, rooms, "{name}");

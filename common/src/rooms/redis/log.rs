@@ -227,13 +227,14 @@ impl Inner {
         Ok(found)
     }
 
-    /// Replaces a person in the lists and notices of every open room.
+    /// Replaces a person in the lists and notices of every open room, and forgets what they have read there.
     pub(super) async fn anonymise(&self, user: Uuid) -> Result<(), RoomError> {
         let mut after = Uuid::nil();
         loop {
             let rooms = archive::open_rooms(&self.db, after, ROOMS_AT_ONCE).await?;
             let Some(last) = rooms.last() else { return Ok(()) };
             after = *last;
+            self.forget_reads(user, &rooms).await?;
             for room in self.rooms_with(user, &rooms).await? {
                 while !self.anonymise_room(room, user).await? {}
             }
@@ -247,6 +248,14 @@ impl Inner {
             Ok::<_, RoomError>(known.then_some(*room))
         });
         Ok(futures_util::future::try_join_all(ask).await?.into_iter().flatten().collect())
+    }
+
+    async fn forget_reads(&self, user: Uuid, rooms: &[Uuid]) -> Result<(), RoomError> {
+        let forget = rooms.iter().map(|room| async move {
+            let _: i64 = self.redis.client()?.hdel(keys::reads(*room), user.to_string()).await?;
+            Ok::<_, RoomError>(())
+        });
+        futures_util::future::try_join_all(forget).await.map(drop)
     }
 
     /// Returns whether nothing had changed in between, so that the person is gone.
