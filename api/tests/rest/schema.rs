@@ -39,10 +39,10 @@ async fn columns(db: &Db) -> Vec<Column> {
             "SELECT m.name, f.\"from\", f.\"table\" FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f",
         ),
         Dialect::MySql => (
-            "SELECT table_name, column_name, data_type, \
+            "SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(data_type AS CHAR), \
              CAST(is_nullable = 'NO' AND column_default IS NULL AS SIGNED) FROM information_schema.columns \
              WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position",
-            "SELECT table_name, column_name, referenced_table_name FROM information_schema.key_column_usage \
+            "SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(referenced_table_name AS CHAR) FROM information_schema.key_column_usage \
              WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL",
         ),
     };

@@ -1,5 +1,5 @@
 //! The database layer on both databases: values, transactions, time limits, and two schemas that are one.
-#![expect(clippy::expect_used, reason = "tests")]
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod schema;
 mod transactions;

@@ -1,4 +1,5 @@
-//! The migrations, and that they make the same schema of both databases.
+//! The migrations, and that the two schemas they make, read back from live databases, are one: tables, columns, keys,
+//! indexes and foreign keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,134 +20,197 @@ async fn migrations_run_once_and_tell_where_they_are() {
     }
 }
 
-/// An index: whether it is unique, and its columns in order.
-type Index = (bool, Vec<String>);
+/// What sqlx keeps for itself, in a form of its own for each database.
+const MIGRATIONS: &str = "_sqlx_migrations";
 
-/// What must be the same on both databases.
+/// A table, in words that both databases share.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Table {
-    /// Each column with its kind and whether it may be `NULL`.
-    columns: BTreeMap<String, (&'static str, bool)>,
+    columns: BTreeMap<String, Column>,
     primary_key: Vec<String>,
-    indexes: BTreeSet<Index>,
-    /// Each column that refers to another table, and to which.
-    references: BTreeSet<(String, String)>,
+    unique: BTreeSet<Vec<String>>,
+    indexes: BTreeSet<Vec<String>>,
+    foreign_keys: BTreeSet<ForeignKey>,
 }
 
-/// Columns of an index, gathered by its name from rows in their order.
-fn gather(rows: Vec<(String, i64, String)>) -> BTreeMap<String, Index> {
-    let mut indexes: BTreeMap<String, Index> = BTreeMap::new();
-    for (name, unique, column) in rows {
-        indexes.entry(name).or_insert_with(|| (unique != 0, Vec::new())).1.push(column);
+#[derive(Debug, PartialEq, Eq)]
+struct Column {
+    kind: &'static str,
+    nullable: bool,
+    default: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ForeignKey {
+    columns: Vec<String>,
+    target: String,
+    target_columns: Vec<String>,
+    on_delete: String,
+}
+
+/// What values of a declared type are.
+fn kind(declared: &str) -> &'static str {
+    let name = declared.split('(').next().unwrap_or_default().to_ascii_lowercase();
+    match name.as_str() {
+        "blob" | "binary" | "varbinary" | "mediumblob" => "bytes",
+        "text" | "varchar" | "mediumtext" | "char" => "text",
+        "integer" | "bigint" => "integer",
+        "real" | "double" => "real",
+        other => panic!("{other} is not among the types that the schema uses"),
     }
-    indexes
 }
 
-async fn of_sqlite(db: &Db) -> BTreeMap<String, Table> {
-    let tables: Vec<(String,)> =
-        sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
-         AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'")
-        .all(db)
-        .await
-        .expect("tables");
-    let mut schema = BTreeMap::new();
-    for (table,) in tables {
-        let columns: Vec<(String, String, i64, i64)> =
-            sql("SELECT name, type, \"notnull\", pk FROM pragma_table_info(?)")
-                .bind(&table)
-                .all(db)
-                .await
-                .expect("columns");
-        let mut key: Vec<(i64, String)> =
-            columns.iter().filter(|column| column.3 > 0).map(|column| (column.3, column.0.clone())).collect();
-        key.sort();
-        let indexes: Vec<(String, i64, String)> =
-            sql("SELECT l.name, l.\"unique\", i.name FROM pragma_index_list(?) l \
-             JOIN pragma_index_info(l.name) i WHERE l.origin <> 'pk' ORDER BY l.name, i.seqno")
-            .bind(&table)
+/// No clause at all is called one or the other.
+fn on_delete(rule: String) -> String {
+    if rule == "RESTRICT" { "NO ACTION".to_owned() } else { rule }
+}
+
+/// The values of each key, in order.
+fn grouped<K: Ord, V>(rows: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, Vec<V>> {
+    let mut groups: BTreeMap<K, Vec<V>> = BTreeMap::new();
+    for (key, value) in rows {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
+}
+
+async fn sqlite(db: &Db) -> BTreeMap<String, Table> {
+    let names: Vec<(String,)> =
+        sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> ?")
+            .bind(MIGRATIONS)
             .all(db)
             .await
-            .expect("indexes");
-        let references: Vec<(String, String)> =
-            sql("SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)").bind(&table).all(db).await.expect("keys");
-        let column = |(name, kind, not_null, key): (String, String, i64, i64)| {
-            let kind = match kind.as_str() {
-                "BLOB" => "bytes",
-                "TEXT" => "text",
-                "INTEGER" => "whole",
-                "REAL" => "fraction",
-                _ => "unknown to this test",
-            };
-            (name, (kind, not_null == 0 && key == 0))
-        };
-        let table_of = Table {
-            columns: columns.into_iter().map(column).collect(),
-            primary_key: key.into_iter().map(|(_, name)| name).collect(),
-            indexes: gather(indexes).into_values().collect(),
-            references: references.into_iter().collect(),
-        };
-        schema.insert(table, table_of);
+            .expect("tables");
+    let mut tables = BTreeMap::new();
+    for (name,) in names {
+        tables.insert(name.clone(), sqlite_table(db, &name).await);
     }
-    schema
+    tables
 }
 
-async fn of_mysql(db: &Db) -> BTreeMap<String, Table> {
-    let mut schema: BTreeMap<String, Table> = BTreeMap::new();
-    let columns: Vec<(String, String, String, String)> =
-        sql("SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(is_nullable AS CHAR) \
-         FROM information_schema.columns WHERE table_schema = DATABASE()")
+async fn sqlite_table(db: &Db, name: &str) -> Table {
+    let mut table = Table::default();
+    let columns: Vec<(String, String, i64, Option<String>)> =
+        sql("SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info(?)")
+            .bind(name)
+            .all(db)
+            .await
+            .expect("columns");
+    for (column, declared, not_null, default) in columns {
+        table.columns.insert(column, Column { kind: kind(&declared), nullable: not_null == 0, default });
+    }
+    let key: Vec<(String,)> =
+        sql("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk").bind(name).all(db).await.expect("a key");
+    table.primary_key = key.into_iter().map(|(column,)| column).collect();
+    let indexes: Vec<(String, i64, String)> = sql("SELECT l.name, l.\"unique\", i.name FROM pragma_index_list(?) l \
+         JOIN pragma_index_info(l.name) i WHERE l.origin <> 'pk' ORDER BY l.name, i.seqno")
+    .bind(name)
+    .all(db)
+    .await
+    .expect("indexes");
+    for ((_, unique), columns) in grouped(indexes.into_iter().map(|(index, unique, column)| ((index, unique), column)))
+    {
+        if unique == 1 {
+            table.unique.insert(columns)
+        } else {
+            table.indexes.insert(columns)
+        };
+    }
+    let keys: Vec<(i64, String, String, String, String)> =
+        sql("SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq")
+            .bind(name)
+            .all(db)
+            .await
+            .expect("foreign keys");
+    let keys = keys.into_iter().map(|(id, target, from, to, rule)| ((id, target, rule), (from, to)));
+    for ((_, target, rule), columns) in grouped(keys) {
+        let (columns, target_columns) = columns.into_iter().unzip();
+        table.foreign_keys.insert(ForeignKey { columns, target, target_columns, on_delete: on_delete(rule) });
+    }
+    table
+}
+
+async fn mysql(db: &Db) -> BTreeMap<String, Table> {
+    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+    let columns: Vec<(String, String, String, String, Option<String>)> =
+        sql("SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(is_nullable AS CHAR), CAST(column_default AS CHAR) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name <> ?")
+        .bind(MIGRATIONS)
         .all(db)
         .await
         .expect("columns");
-    for (table, name, kind, nullable) in columns {
-        let kind = match kind.as_str() {
-            "binary" | "varbinary" | "blob" | "mediumblob" => "bytes",
-            "varchar" | "char" | "text" | "mediumtext" => "text",
-            "bigint" => "whole",
-            "double" => "fraction",
-            _ => "unknown to this test",
-        };
-        schema.entry(table).or_default().columns.insert(name, (kind, nullable == "YES"));
+    for (table, column, declared, nullable, default) in columns {
+        let default = default.filter(|default| default != "NULL");
+        let column_of = Column { kind: kind(&declared), nullable: nullable == "YES", default };
+        tables.entry(table).or_default().columns.insert(column, column_of);
     }
-    schema.retain(|table, _| !table.starts_with("_sqlx"));
-    for (name, table) in &mut schema {
-        let indexes: Vec<(String, i64, String)> =
-            sql("SELECT CAST(index_name AS CHAR), CAST(1 - non_unique AS SIGNED), CAST(column_name AS CHAR) \
-             FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? \
-             ORDER BY index_name, seq_in_index")
-            .bind(name)
-            .all(db)
-            .await
-            .expect("indexes");
-        let mut indexes = gather(indexes);
-        table.primary_key = indexes.remove("PRIMARY").map(|(_, columns)| columns).unwrap_or_default();
-        table.indexes = indexes.into_values().collect();
-        let references: Vec<(String, String)> =
-            sql("SELECT CAST(column_name AS CHAR), CAST(referenced_table_name AS CHAR) \
-             FROM information_schema.key_column_usage WHERE table_schema = DATABASE() AND table_name = ? \
-             AND referenced_table_name IS NOT NULL")
-            .bind(name)
-            .all(db)
-            .await
-            .expect("keys");
-        table.references = references.into_iter().collect();
+    let keys: Vec<(String, String, String, String, String, String)> =
+        sql("SELECT CAST(k.table_name AS CHAR), CAST(k.constraint_name AS CHAR), CAST(k.column_name AS CHAR), CAST(k.referenced_table_name AS CHAR), CAST(k.referenced_column_name AS CHAR), \
+             CAST(r.delete_rule AS CHAR) FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r \
+             ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name \
+             AND r.table_name = k.table_name WHERE k.table_schema = DATABASE() \
+             ORDER BY k.table_name, k.constraint_name, k.ordinal_position")
+        .all(db)
+        .await
+        .expect("foreign keys");
+    let keys = keys.into_iter().map(|(table, name, from, target, to, rule)| ((table, name, target, rule), (from, to)));
+    let keys = grouped(keys);
+    let made_for_keys: BTreeSet<(String, String)> =
+        keys.keys().map(|(table, name, ..)| (table.clone(), name.clone())).collect();
+    for ((table, _, target, rule), columns) in keys {
+        let (columns, target_columns) = columns.into_iter().unzip();
+        let key = ForeignKey { columns, target, target_columns, on_delete: on_delete(rule) };
+        tables.entry(table).or_default().foreign_keys.insert(key);
     }
-    schema
+    let indexes: Vec<(String, String, i64, String)> = sql(
+        "SELECT CAST(table_name AS CHAR), CAST(index_name AS CHAR), CAST(non_unique AS SIGNED), CAST(column_name AS CHAR) FROM information_schema.statistics \
+             WHERE table_schema = DATABASE() AND table_name <> ? ORDER BY table_name, index_name, seq_in_index",
+    )
+    .bind(MIGRATIONS)
+    .all(db)
+    .await
+    .expect("indexes");
+    let indexes = indexes.into_iter().map(|(table, index, shared, column)| ((table, index, shared), column));
+    for ((name, index, shared), columns) in grouped(indexes) {
+        let table = tables.entry(name.clone()).or_default();
+        if index == "PRIMARY" {
+            table.primary_key = columns;
+        } else if shared == 0 {
+            table.unique.insert(columns);
+        } else if !made_for_keys.contains(&(name, index)) {
+            // InnoDB makes an index of a foreign key's name where the schema has none that would do.
+            table.indexes.insert(columns);
+        }
+    }
+    tables
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn both_databases_have_the_same_schema() {
-    let sqlite = of_sqlite(&Database::Sqlite.fresh().await).await;
-    let mut mysql = of_mysql(&Database::MySql.fresh().await).await;
-    assert!(sqlite.len() > 10, "{:?}", sqlite.keys());
-    for (name, table) in &mut mysql {
-        // InnoDB makes an index for each foreign key that has none.
-        let made_by_it = |(unique, columns): &Index| {
-            !unique && columns.len() == 1 && table.references.iter().any(|(column, _)| *column == columns[0])
-        };
-        let known = sqlite.get(name).map(|table| table.indexes.clone()).unwrap_or_default();
-        table.indexes.retain(|index| known.contains(index) || !made_by_it(index));
-        assert_eq!(Some(&*table), sqlite.get(name), "the table {name}: MariaDB's, then SQLite's");
+    let sqlite = sqlite(&Database::Sqlite.fresh().await).await;
+    let mysql = mysql(&Database::MySql.fresh().await).await;
+    assert!(sqlite.len() > 9, "the schema was read");
+    assert_eq!(sqlite.keys().collect::<Vec<_>>(), mysql.keys().collect::<Vec<_>>(), "tables");
+    for (name, table) in &sqlite {
+        assert_eq!(*table, mysql[name], "{name}: SQLite on the left, MySQL on the right");
     }
-    assert_eq!(mysql.keys().collect::<Vec<_>>(), sqlite.keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_foreign_key_has_an_index_and_every_text_is_compared_byte_by_byte() {
+    let sqlite = sqlite(&Database::Sqlite.fresh().await).await;
+    for (name, table) in &sqlite {
+        for key in &table.foreign_keys {
+            let indexes = table.indexes.iter().chain(&table.unique).chain([&table.primary_key]);
+            assert!(indexes.clone().any(|index| index.starts_with(&key.columns)), "{name}: {key:?} has no index");
+        }
+    }
+    let folding: Vec<(String, String, String)> =
+        sql("SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(collation_name AS CHAR) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name <> ? AND collation_name <> 'utf8mb4_bin'")
+        .bind(MIGRATIONS)
+        .all(&Database::MySql.fresh().await)
+        .await
+        .expect("columns");
+    assert_eq!(folding, []);
 }
