@@ -12,6 +12,7 @@ mod meetups;
 mod monsters;
 mod plans;
 mod purge;
+mod races;
 mod room;
 mod room_end;
 mod routines;

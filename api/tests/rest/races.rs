@@ -1,0 +1,104 @@
+//! One person with many phones that all do something at the same instant.
+
+use common::testing::Database;
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::{
+    books,
+    service::{Answer, Service, User},
+    workouts::{begin, complete, routine},
+};
+
+/// What the phone with this number does with a routine, and with a workout of it.
+async fn tap(service: &Service, user: &User, routine: &str, workout: &str, number: usize) -> Answer {
+    let completion = format!("/workouts/{workout}/actions/{}/completion", number % 3 + 1);
+    match number % 9 {
+        0..3 => service.put(&completion, user, None).await,
+        3 => service.delete(&completion, user).await,
+        4 => service.post(&format!("/workouts/{workout}/reset"), user, json!({})).await,
+        5 => service.post("/monsters", user, json!({})).await,
+        6 => service.post(&format!("/routines/{routine}/workouts"), user, json!({})).await,
+        7 => service.put("/me/main-routine", user, Some(json!({"routine_id": routine}))).await,
+        _ => {
+            let zone = if number.is_multiple_of(2) { "Asia/Seoul" } else { "Pacific/Kiritimati" };
+            service.patch("/me", user, json!({"timezone": zone})).await
+        }
+    }
+}
+
+fn has_reason(answer: &Answer, reasons: &[&str]) -> bool {
+    answer.status.is_success() || answer.body["code"].as_str().is_some_and(|code| reasons.contains(&code))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_phones_at_once_are_served_or_refused_for_a_reason() {
+    for database in Database::ALL {
+        let service = Service::start_for_months(database).await;
+        let mingi = service.sign_up("밍기").await;
+        for round in 0..4 {
+            let made = [format!("{round} 아침"), format!("{round} 저녁")];
+            let mut phones = Vec::new();
+            for name in &made {
+                let routine = routine(&service, &mingi, name, 3).await;
+                let workout = begin(&service, &mingi, &routine).await;
+                phones.extend((0..27).map(|number| (routine.clone(), workout.clone(), number)));
+            }
+            let (service, mingi, doomed) = (&service, &mingi, &phones[0].0);
+            let taps = phones.iter().map(|(routine, workout, number)| tap(service, mingi, routine, workout, *number));
+            let delete = async { service.delete(&format!("/routines/{doomed}"), mingi).await };
+            let (answers, deleted) = futures_util::join!(join_all(taps), delete);
+            deleted.expect(204);
+            let reasons = ["workout_finished", "completed_earlier", "monster_growing", "not_found"];
+            for answer in answers {
+                assert!(has_reason(&answer, &reasons), "{} {:#} on {database:?}", answer.status, answer.body);
+            }
+            books::balance(&service.backends.db).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routine_that_is_deleted_while_it_is_begun_leaves_a_whole_workout_or_none() {
+    for database in Database::ALL {
+        let service = Service::start_for_months(database).await;
+        let mingi = service.sign_up("밍기").await;
+        for round in 0..10 {
+            let routine = routine(&service, &mingi, &format!("{round}번째"), 1).await;
+            let path = format!("/routines/{routine}/workouts");
+            let begun = join_all((0..4).map(|_| service.post(&path, &mingi, json!({}))));
+            let delete = async { service.delete(&format!("/routines/{routine}"), &mingi).await };
+            let (begun, deleted) = futures_util::join!(begun, delete);
+            deleted.expect(204);
+            let new = begun.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+            assert!(new <= 1 && begun.iter().all(|answer| has_reason(answer, &["not_found"])));
+            for answer in begun.into_iter().filter(|answer| answer.status.is_success()) {
+                let workout = answer.body["id"].as_str().expect("an id").to_owned();
+                complete(&service, &mingi, &workout, 1).await.expect(200);
+            }
+        }
+        books::balance(&service.backends.db).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_awarded_after_a_withdrawal() {
+    for database in Database::ALL {
+        let service = Service::start_for_months(database).await;
+        for round in 0..5 {
+            let mingi = service.sign_up(&format!("밍기{round}")).await;
+            let routine = routine(&service, &mingi, "많이", 20).await;
+            let workout = begin(&service, &mingi, &routine).await;
+            let work = join_all((1..=20).map(|position| complete(&service, &mingi, &workout, position)));
+            let withdraw = async { service.delete("/me", &mingi).await };
+            let (answers, withdrawn) = futures_util::join!(work, withdraw);
+            withdrawn.expect(204);
+            let refused = answers.iter().filter(|answer| !answer.status.is_success()).count();
+            assert!(answers.iter().all(|answer| has_reason(answer, &["unauthenticated"])), "{answers:?}");
+            complete(&service, &mingi, &workout, 20).await.refused(401, "unauthenticated");
+            let books = books::balance(&service.backends.db).await;
+            assert!(books.awards >= 20 - refused, "{books:?}");
+        }
+    }
+}
