@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::{
     db::{Db, sql},
     rooms::{
-        Draft, Range, RoomStore,
+        Draft, Range, Refusal, RoomError, RoomStore,
         redis::{RedisRooms, RedisSettings},
     },
     testing::{self, Database},
@@ -156,4 +156,48 @@ async fn a_room_closed_for_good_leaves_redis() {
     assert_eq!(store.read(room, Range::After(0), 1000).await.expect("read"), before);
     // Another process finds the same.
     assert_eq!(capped(&db).await.read(room, Range::After(60), 5).await.expect("read").entries, before.entries[60..65]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_for_good_among_appends_keeps_all_that_was_acknowledged() {
+    for database in Database::ALL {
+        let db = database.fresh().await;
+        let stores = [Arc::new(capped(&db).await), Arc::new(capped(&db).await)];
+        let room = Uuid::now_v7();
+        fill(&*stores[0], room, 50).await;
+        let writers = stores.clone().map(|store| {
+            tokio::spawn(async move {
+                let author = Uuid::now_v7();
+                let mut said = Vec::new();
+                for n in 0.. {
+                    match store.append(room, message(author, &format!("late-{n}"), &format!("{author} {n}"))).await {
+                        Ok(appended) => said.push((appended.position.seq, format!("{author} {n}"))),
+                        Err(RoomError::Refused(Refusal::RoomClosed)) => return said,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                said
+            })
+        });
+        let closing = async {
+            // Some of what is to be closed is said meanwhile; and two processes close at once.
+            while stores[0].head(room).await.expect("head").seq < 60 {
+                tokio::task::yield_now().await;
+            }
+            tokio::join!(stores[0].retire(room, NOW), stores[1].retire(room, NOW))
+        };
+        let (one, other) = super::within("closing", closing).await;
+        one.and(other).expect("closed");
+        let page = stores[0].read(room, Range::After(0), 1000).await.expect("read");
+        let said = texts(&page);
+        let mut count = 50;
+        for writer in writers {
+            for (seq, text) in super::within("a writer", writer).await.expect("a writer") {
+                assert_eq!(said[usize::try_from(seq).expect("small") - 1], text, "{database:?}");
+                count += 1;
+            }
+        }
+        assert_eq!(seqs(&page.entries), (1..=count).collect::<Vec<_>>(), "{database:?}");
+        assert_eq!(stores[0].keys(room).await.expect("keys"), Vec::<String>::new(), "{database:?}");
+    }
 }

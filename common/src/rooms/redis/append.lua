@@ -3,8 +3,9 @@
 -- ARGV: 1 epoch for a log that begins ('' if none may), 2 nonce or '', 3 entry without its opening, 4 at (ms),
 --       5 nonce window (s; 0: for good), 6 notice: '' unchanged, '-' cleared, else its JSON, 7 channel,
 --       8 whom it is from or about, or '', 9 seq of the target in the list, or '', 10 the target as it was, 11 as it becomes
--- Returns: 'absent' | 'moved' | 'known' | 'done', epoch, seq, at (ms), length of the list
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
+-- Returns: 'absent' | 'closing' | 'moved' | 'known' | 'done', epoch, seq, at (ms), length of the list
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'closing')
+local epoch = meta[1]
 if not epoch then
   epoch = ARGV[1]
   if epoch == '' then
@@ -23,6 +24,9 @@ if nonce ~= '' then
       return {'known', epoch, tonumber(seq), known_at, 0}
     end
   end
+end
+if meta[2] then
+  return {'closing', epoch, 0, '0', 0}
 end
 if ARGV[9] ~= '' then
   -- Counted from the end: the front of the list moves when entries are archived.

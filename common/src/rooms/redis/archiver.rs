@@ -106,27 +106,36 @@ impl Inner {
 
     /// Moves all of a room to SQL and removes it from Redis.
     pub(super) async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError> {
+        // SQL first: from then on no log begins, and the script below stops the one that has.
+        self.set_closing(room, now).await?;
+        self.redis.eval(&self.redis.scripts.close, vec![keys::meta(room)], Vec::new()).await?;
+        // Appends under way have ended, but messages may still be edited by whoever forgets a person.
         loop {
             self.archive(room, 0).await?;
-            let left = self.read_list(room, Range::Latest, 0, None).await?;
-            let epoch = left.as_ref().map_or_else(|| self.ids.next_id(), |left| left.head.epoch);
-            let notice = self.raw_notice(room).await?;
-            let begin = async |tx: &mut Tx| {
-                archive::lock_room(tx, room, epoch).await?;
-                if let Some(left) = &left {
-                    archive::set_head(tx, room, left.head).await?;
-                    archive::set_notice(tx, room, notice.as_deref()).await?;
-                }
-                archive::set_closed(tx, room, now, false).await
-            };
-            transaction!(self.db, |tx| begin(tx))?;
-            let Some(left) = left else { break };
+            let Some(left) = self.set_closing(room, now).await? else { break };
             if left.base == left.head.seq && self.drop_log(room, &left).await? {
                 break;
             }
         }
         let end = async |tx: &mut Tx| archive::set_closed(tx, room, now, true).await;
         Ok(transaction!(self.db, |tx| end(tx))?)
+    }
+
+    /// Has SQL know that the room takes no more entries, and how its log ends in Redis, which is returned if it is there.
+    async fn set_closing(&self, room: Uuid, now: Timestamp) -> Result<Option<ListPage>, RoomError> {
+        let left = self.read_list(room, Range::Latest, 0, None).await?;
+        let epoch = left.as_ref().map_or_else(|| self.ids.next_id(), |left| left.head.epoch);
+        let notice = self.raw_notice(room).await?;
+        let set = async |tx: &mut Tx| {
+            archive::lock_room(tx, room, epoch).await?;
+            if let Some(left) = &left {
+                archive::set_head(tx, room, left.head).await?;
+                archive::set_notice(tx, room, notice.as_deref()).await?;
+            }
+            archive::set_closed(tx, room, now, false).await
+        };
+        transaction!(self.db, |tx| set(tx))?;
+        Ok(left)
     }
 
     async fn raw_notice(&self, room: Uuid) -> Result<Option<String>, RoomError> {

@@ -108,6 +108,7 @@ impl Inner {
         match status.as_str() {
             "absent" => return Ok(Outcome::Absent),
             "moved" => return Ok(Outcome::Moved),
+            "closing" => return Err(Refusal::RoomClosed.into()),
             _ => self.archiver.note_length(room, length),
         }
         let position = Position { epoch: parse_epoch(&epoch)?, seq };

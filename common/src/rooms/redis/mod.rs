@@ -3,7 +3,7 @@
 //! | key | type | what it holds |
 //! | --- | --- | --- |
 //! | `mz:{room}:log` | list | the latest entries as clients receive them; an entry's number is its place |
-//! | `mz:{room}:meta` | hash | `epoch`, `head` (number of the latest entry), `changes` (how often entries were rewritten), `notice` (JSON) |
+//! | `mz:{room}:meta` | hash | `epoch`, `head` (number of the latest entry), `changes` (how often entries were rewritten), `notice` (JSON), `closing` once it takes no more |
 //! | `mz:{room}:nonces:<author>` | hash | nonce → `seq at noted`, the latest 256 at least; `noted` is Redis's clock, in seconds |
 //! | `mz:{room}:people` | set | whom the entries are from or about |
 //! | `mz:{room}:seats`, `:present` | sorted set, hash | connections by when they expire; people with how many they have |

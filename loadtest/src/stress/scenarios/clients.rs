@@ -35,7 +35,8 @@ pub(super) async fn clients_cut_again_and_again(world: &mut World) -> Outcome<St
 }
 
 pub(super) async fn herd(world: &mut World) -> Outcome<String> {
-    let (people, each) = (world.scale(50, 500), 10);
+    // Half of what a user may have: a connection that was lost counts until its gateway has noticed.
+    let (people, each) = (world.scale(100, 1000), 5);
     let room = world.room(people).await?;
     let gateways = world.system.gateway_urls()?;
     let clients: Vec<Client> = (0..people * each)
@@ -98,7 +99,7 @@ pub(super) async fn join_while_a_thousand_messages_fly(world: &mut World) -> Out
 const RECONNECTS: usize = 5000;
 
 pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
-    let (people, each) = (world.scale(50, 100), 10);
+    let (people, each) = (world.scale(100, 200), 5);
     let mut party = world.party(4).await?;
     let room = world.room(people).await?;
     let gateways = world.system.gateway_urls()?;
