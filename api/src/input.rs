@@ -1,5 +1,7 @@
 //! Request bodies, and collecting what is wrong with their fields.
 
+use std::time::Duration;
+
 use common::text::{self, TextError};
 use poem::{Body, Request, RequestBody, error::ReadBodyError};
 use poem_openapi::{
@@ -14,6 +16,8 @@ use crate::problem::{Code, Failure, FieldError};
 
 /// Bytes of a request body, at most.
 pub const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body read strictly: what is missing, unknown or of the wrong type is reported by its path.
 #[derive(Debug)]
@@ -46,10 +50,14 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Input<T> {
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, Failure> {
-    let bytes = body.into_bytes_limit(MAX_BODY).await.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => Failure::from(Code::TooLarge),
-        other => Failure { cause: Some(other.to_string()), ..Code::BadRequest.into() },
-    })?;
+    let unread = |cause: String| Failure { cause: Some(cause), ..Code::BadRequest.into() };
+    let bytes = tokio::time::timeout(PATIENCE, body.into_bytes_limit(MAX_BODY))
+        .await
+        .map_err(|_| unread("the body did not arrive in time".to_owned()))?
+        .map_err(|error| match error {
+            ReadBodyError::PayloadTooLarge => Failure::from(Code::TooLarge),
+            other => unread(other.to_string()),
+        })?;
     Ok(bytes.into())
 }
 
@@ -168,5 +176,11 @@ mod tests {
             let first = failure.errors.first().map(|e| (e.field.as_str(), e.code.as_str()));
             assert_eq!((failure.code, first), (code, field), "{json}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let body = Body::from_bytes_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        assert_eq!(read(body).await.expect_err("no body").code, Code::BadRequest);
     }
 }

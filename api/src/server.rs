@@ -1,6 +1,6 @@
 //! Routes, middleware, listening and stopping.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use common::{bootstrap::Backends, ops::Ops};
 use poem::{
@@ -30,6 +30,8 @@ use crate::{
 /// Where the operations live.
 const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a connection may be silent: longer than load balancers keep one.
+const IDLE: Duration = Duration::from_secs(75);
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -192,6 +194,7 @@ pub async fn launch(
         ops.drain();
     };
     let outcome = Server::new_with_acceptor(acceptor)
+        .idle_timeout(IDLE)
         .run_with_graceful_shutdown(app(&context).into_endpoint(), stopped, Some(patience))
         .await;
     ops_stop.cancel();
