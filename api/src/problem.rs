@@ -81,6 +81,9 @@ error_codes! {
     RemovedFromMeetup FORBIDDEN "removed_from_meetup", "내보내진 모임에는 다시 참여할 수 없습니다.", "The host removed you from this meetup.";
     MeetupOver CONFLICT "meetup_over", "종료되었거나 취소된 모임입니다.", "The meetup has ended or was cancelled.";
     HostCannotLeave CONFLICT "host_cannot_leave", "모임장을 넘긴 뒤에 나갈 수 있습니다.", "Hand the meetup over to another member first.";
+    HostMustBeMember CONFLICT "host_must_be_member", "모임장은 모임 멤버여야 합니다.", "Only a member can become the host.";
+    CapacityBelowMembers CONFLICT "capacity_below_members", "정원이 현재 멤버 수보다 적습니다.", "More people take part than there would be places.";
+    NotTheAuthor FORBIDDEN "not_the_author", "작성자만 할 수 있습니다.", "Only the author may do this.";
     RoomReadOnly CONFLICT "room_read_only", "종료된 모임의 대화방은 읽기만 할 수 있습니다.", "The meetup is over: its room is read-only.";
     RoutineNameTaken CONFLICT "routine_name_taken", "같은 이름의 루틴이 있습니다.", "You have a routine with this name.";
     TooManyRoutines CONFLICT "too_many_routines", "루틴은 100개까지 만들 수 있습니다.", "You have 100 routines, which is the most one may have.";

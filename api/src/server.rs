@@ -19,10 +19,10 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    actions, auth,
+    actions, auth, comments,
     context::Context,
     cors::{self, Origins},
-    docs, history, jobs, me, meetups, monsters, page,
+    docs, history, jobs, likes, me, meetups, monsters, page,
     problem::{Code, Failure, Language},
     room, routines, today, workouts,
 };
@@ -52,6 +52,8 @@ pub enum Tag {
     History,
     /// Meetups and their members.
     Meetups,
+    /// Comments on meetups.
+    Comments,
     /// A meetup's room: its log and its notice.
     Room,
 }
@@ -60,7 +62,12 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
     let api = (
         auth::endpoints::Endpoints,
         me::endpoints::Endpoints,
-        meetups::endpoints::Endpoints,
+        (
+            meetups::endpoints::Endpoints,
+            meetups::mine::Endpoints,
+            likes::endpoints::Endpoints,
+            comments::endpoints::Endpoints,
+        ),
         room::endpoints::Endpoints,
         (actions::endpoints::Endpoints, routines::endpoints::Endpoints, today::endpoints::Endpoints),
         (workouts::endpoints::Endpoints, monsters::endpoints::Endpoints, history::endpoints::Endpoints),

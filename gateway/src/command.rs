@@ -253,7 +253,7 @@ impl Member {
     }
 
     async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
-        let role = self.writable_seat(room)?.role();
+        let role = self.writable_seat(room).await?.role();
         if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
             return Err(Refusal::new(id, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
         }
@@ -266,13 +266,13 @@ impl Member {
     }
 
     async fn edit(&self, id: u64, room: Uuid, target: u64, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
-        let role = self.writable_seat(room)?.role();
+        let role = self.writable_seat(room).await?.role();
         let text = clean(text, self.gateway.config.message_chars)?;
         self.append(id, room, role, None, Body::Edited { user: self.person.clone(), target, text }).await
     }
 
     async fn delete(&self, id: u64, room: Uuid, target: u64) -> Result<Vec<Utf8Bytes>, Refusal> {
-        let role = self.writable_seat(room)?.role();
+        let role = self.writable_seat(room).await?.role();
         self.append(id, room, role, None, Body::Deleted { user: self.person.clone(), target }).await
     }
 
@@ -283,13 +283,13 @@ impl Member {
     }
 
     async fn typing(&self, room: Uuid) -> Result<Vec<Utf8Bytes>, Refusal> {
-        self.writable_seat(room)?;
+        self.writable_seat(room).await?;
         self.gateway.rooms.tell(&Ephemeral::Typing { room, user: self.person.clone() }).await?;
         Ok(Vec::new())
     }
 
     async fn notice(&self, id: u64, room: Uuid, text: Option<&str>) -> Result<Vec<Utf8Bytes>, Refusal> {
-        if self.writable_seat(room)?.role() != Role::Host {
+        if self.writable_seat(room).await?.role() != Role::Host {
             return Err(Refusal::new(id, ErrorCode::NotTheHost, "only the host sets the notice"));
         }
         let text = text.map(|text| clean(text, NOTICE_CHARS)).transpose()?;
@@ -346,8 +346,12 @@ impl Member {
     }
 
     /// The same, if the room takes messages.
-    fn writable_seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
+    async fn writable_seat(&self, room: Uuid) -> Result<Arc<Seat>, Refusal> {
         let seat = self.seat(room)?;
+        if !seat.may_write(self.gateway.clock.now()) {
+            // The meetup may have been given a later end since the seat was taken.
+            seat.set_end(self.membership(room).await?);
+        }
         if seat.may_write(self.gateway.clock.now()) {
             Ok(seat)
         } else {

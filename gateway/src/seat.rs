@@ -87,6 +87,13 @@ impl Seat {
         self.read_only_from.store(i64::MIN, Ordering::Relaxed);
     }
 
+    /// The meetup ends when the database says so; a room that was closed stays closed.
+    pub fn set_end(&self, membership: Membership) {
+        let end = membership.read_only_from.millis();
+        let later = |from| (from != i64::MIN).then_some(end);
+        _ = self.read_only_from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+    }
+
     /// Whether the room takes messages.
     pub fn may_write(&self, now: Timestamp) -> bool {
         now.millis() < self.read_only_from.load(Ordering::Relaxed)

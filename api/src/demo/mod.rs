@@ -5,7 +5,7 @@
 mod fitness;
 mod words;
 
-use std::io;
+use std::{io, time::Duration};
 
 use common::{
     bootstrap::Backends,
@@ -20,10 +20,16 @@ use common::{
     wire::{Body, Change, Person, Role},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use std::time::Duration;
 use uuid::Uuid;
 
-use crate::{auth::passwords::Passwords, problem::Failure};
+use crate::{
+    auth::passwords::Passwords,
+    meetups::{
+        model::{NewMeetup, Place, Region},
+        store,
+    },
+    problem::Failure,
+};
 
 /// The password of every demo account.
 pub const PASSWORD: &str = "mingizuk-demo-1";
@@ -179,65 +185,42 @@ async fn make_meetups(
         let id = backends.around.ids.next_id();
         let members = (0..plan.members).map(|place| (number * plan.members + place) % plan.users).collect();
         let meetup = Meetup { id, members };
-        let row = meetup_row(backends.around.clock.now(), &meetup, accounts, rng);
-        transaction!(backends.db, |tx| insert_meetup(tx, backends, &meetup, accounts, row.clone()))?;
+        let new = new_meetup(backends.around.clock.now(), rng);
+        transaction!(backends.db, |tx| insert_meetup(tx, backends, &meetup, accounts, &new))?;
         meetups.push(meetup);
     }
     Ok(meetups)
 }
 
-const MEETUP_COLUMNS: [&str; 19] = [
-    "id",
-    "host_id",
-    "title",
-    "description",
-    "place_name",
-    "road_address",
-    "lot_address",
-    "latitude",
-    "longitude",
-    "sido",
-    "sigungu",
-    "region_code",
-    "starts_at",
-    "ends_at",
-    "member_count",
-    "waiting_count",
-    "like_count",
-    "comment_count",
-    "created_at",
-];
-
-fn meetup_row(now: Timestamp, meetup: &Meetup, accounts: &[Account], rng: &mut StdRng) -> Vec<Value> {
+fn new_meetup(now: Timestamp, rng: &mut StdRng) -> NewMeetup {
     let place = words::place(rng);
     let (title, description) = words::meetup(rng);
     let starts_at = now + HOUR * rng.random_range(1..24 * 14);
     let ends_at = starts_at + HOUR * rng.random_range(1..4);
-    let host = &accounts[meetup.members[0]].person;
-    // Not everyone meets at the very same spot.
-    let (latitude, longitude) =
-        (place.latitude + rng.random_range(-0.004..0.004), place.longitude + rng.random_range(-0.004..0.004));
-    vec![
-        meetup.id.into(),
-        host.id.into(),
-        title.into(),
-        description.into(),
-        place.name.into(),
-        place.road_address.into(),
-        "".into(),
-        latitude.into(),
-        longitude.into(),
-        "서울특별시".into(),
-        place.sigungu.into(),
-        place.region_code.into(),
-        starts_at.into(),
-        ends_at.into(),
-        meetup.members.len().into(),
-        0_i64.into(),
-        0_i64.into(),
-        0_i64.into(),
-        now.into(),
-    ]
+    let region =
+        Region {
+            sido: "서울특별시".to_owned(), sigungu: place.sigungu.to_owned(), code: place.region_code.to_owned()
+        };
+    let place = Place {
+        name: place.name.to_owned(),
+        road_address: place.road_address.to_owned(),
+        lot_address: String::new(),
+        // Not everyone meets at the very same spot.
+        latitude: place.latitude + rng.random_range(-0.004..0.004),
+        longitude: place.longitude + rng.random_range(-0.004..0.004),
+        region,
+        kakao_place_id: None,
+        kakao_place_url: None,
+    };
+    NewMeetup {
+        title: title.to_owned(),
+        description: description.to_owned(),
+        image_url: None,
+        place,
+        starts_at,
+        ends_at,
+        capacity: None,
+    }
 }
 
 async fn insert_meetup(
@@ -245,12 +228,11 @@ async fn insert_meetup(
     backends: &Backends,
     meetup: &Meetup,
     accounts: &[Account],
-    mut row: Vec<Value>,
+    new: &NewMeetup,
 ) -> Result<(), DbError> {
     let now = backends.around.clock.now();
-    row.push(now.into());
-    let columns = [&MEETUP_COLUMNS[..], &["updated_at"]].concat();
-    insert_rows(tx, "meetups", &columns, vec![row]).await?;
+    let host = &accounts[meetup.members[0]].person;
+    store::insert(tx, meetup.id, host.id, new, meetup.members.len(), now).await?;
     let people = || meetup.members.iter().map(|place| &accounts[*place].person);
     let members = people()
         .map(|person| vec![meetup.id.into(), person.id.into(), MemberState::Member.as_str().into(), now.into()])

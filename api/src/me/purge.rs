@@ -151,7 +151,24 @@ async fn remove(tx: &mut Tx, user: Uuid) -> Result<(), DbError> {
         .run(&mut *tx)
         .await?;
     }
-    sql("DELETE FROM meetup_members WHERE user_id = ?").bind(user).run(&mut *tx).await?;
+    sql("UPDATE meetups SET like_count = like_count - 1 WHERE id IN (SELECT meetup_id FROM meetup_likes WHERE user_id = ?)")
+        .bind(user)
+        .run(&mut *tx)
+        .await?;
+    sql("UPDATE meetups SET comment_count = comment_count - \
+         (SELECT COUNT(*) FROM comments c WHERE c.meetup_id = meetups.id AND c.user_id = ?) \
+         WHERE id IN (SELECT meetup_id FROM comments WHERE user_id = ?)")
+    .bind(user)
+    .bind(user)
+    .run(&mut *tx)
+    .await?;
+    for statement in [
+        "DELETE FROM meetup_members WHERE user_id = ?",
+        "DELETE FROM meetup_likes WHERE user_id = ?",
+        "DELETE FROM comments WHERE user_id = ?",
+    ] {
+        sql(statement).bind(user).run(&mut *tx).await?;
+    }
     let heir = Person::withdrawn().id;
     sql("UPDATE meetups SET host_id = ? WHERE host_id = ?").bind(heir).bind(user).run(&mut *tx).await?;
     sql("DELETE FROM users WHERE id = ?").bind(user).run(&mut *tx).await?;

@@ -14,10 +14,11 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    members,
-    model::{Meetup, Member, MyMembership, NewMeetup, Standing},
+    host, members,
+    model::{Meetup, MeetupChanges, Member, MyMembership, NewHost, NewMeetup, Sort, Standing, State},
     rules,
-    store::{self, MeetupError},
+    search::{self, Circle, Position, Search},
+    store::{self, MeetupError, MeetupRow},
 };
 use crate::{
     caller::Caller,
@@ -33,6 +34,12 @@ pub struct Endpoints;
 
 /// A list's parameters can be wrong.
 const LIST: u128 = codes(&[Code::InvalidInput]);
+/// What only the host may do can answer these.
+const HOST: u128 = SECURED | codes(&[Code::NotFound, Code::NotTheHost]);
+/// Characters of a search, at most.
+const SEARCH_CHARS: usize = 50;
+/// Metres around a point, at most.
+const MAX_RADIUS: f64 = 30_000.0;
 
 /// The meetup is open.
 #[derive(ApiResponse)]
@@ -40,6 +47,14 @@ pub enum Opened {
     /// The meetup is open, with the caller as its host.
     #[oai(status = 201)]
     Created(Json<Meetup>),
+}
+
+/// Done; there is nothing to say.
+#[derive(ApiResponse)]
+pub enum Done {
+    /// Done.
+    #[oai(status = 204)]
+    Done,
 }
 
 /// Done; there is nothing to say.
@@ -57,6 +72,10 @@ impl From<MeetupError> for Failure {
             MeetupError::Over => Code::MeetupOver.into(),
             MeetupError::Removed => Code::RemovedFromMeetup.into(),
             MeetupError::HostCannotLeave => Code::HostCannotLeave.into(),
+            MeetupError::NotTheHost => Code::NotTheHost.into(),
+            MeetupError::NotAMember => Code::HostMustBeMember.into(),
+            MeetupError::TooManyMembers => Code::CapacityBelowMembers.into(),
+            MeetupError::Invalid(failure) => *failure,
             MeetupError::Db(error) => error.into(),
         }
     }
@@ -85,22 +104,53 @@ impl Endpoints {
 
     /// List meetups
     ///
-    /// The latest first. Open to everyone.
+    /// Open to everyone. Those that were called off are listed only when asked for.
     #[oai(path = "/", method = "get", operation_id = "list_meetups")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the query")]
     async fn list_meetups(
         &self,
         cx: Data<&Context>,
+        /// Words that the title, the description, the place or the region has; at most 50 characters.
+        q: Query<Option<String>>,
+        /// The first 1–10 digits of a legal region code: `11` is Seoul, `11200` Seongdong-gu.
+        region: Query<Option<String>>,
+        /// WGS 84, degrees north; with `lng` and `radius`.
+        lat: Query<Option<f64>>,
+        /// WGS 84, degrees east.
+        lng: Query<Option<f64>>,
+        /// Metres around that point, 1–30,000.
+        radius: Query<Option<f64>>,
+        /// Where they are in their life.
+        state: Query<Option<State>>,
+        /// Those that begin at this time or later.
+        from: Query<Option<Timestamp>>,
+        /// Those that begin before this time.
+        to: Query<Option<Timestamp>>,
+        /// In which order; `latest` if absent.
+        sort: Query<Option<Sort>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Meetup>>, Problem<LIST>> {
         let limit = page::limit(limit.0)?;
-        let before: Option<Uuid> = page::decode_cursor(cursor.0.as_deref())?;
+        let mut fields = Fields::new();
+        let text = q.0.filter(|q| !q.trim().is_empty()).map(|q| fields.text("q", &q, SEARCH_CHARS));
+        let circle = circle(&mut fields, lat.0, lng.0, radius.0);
+        let digits = |code: &String| (1..=10).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+        fields.check(region.0.as_ref().is_none_or(digits), "region", "malformed");
+        let sort = sort.0.unwrap_or_default();
+        fields.check(sort != Sort::Distance || circle.is_some(), "sort", "needs_radius");
+        fields.finish()?;
+        let search = Search { text, region: region.0, circle, state: state.0, from: from.0, to: to.0, sort };
+        let after: Option<Position> = page::decode_cursor(cursor.0.as_deref())?;
+        if after.is_some_and(|after| after.sort() != sort) {
+            return Err(page::invalid("cursor", "malformed").into());
+        }
         let now = cx.around.clock.now();
-        let rows = store::latest(&cx.db, before, limit + 1).await?;
-        let meetups: Vec<Meetup> = rows.into_iter().map(|row| row.into_meetup(now)).collect();
-        Ok(Json(Page::new(meetups, limit, |meetup| meetup.id)))
+        let rows = search::page(&cx.db, &search, after, now, limit + 1).await?;
+        let found: Vec<Found> = rows.into_iter().map(|row| Found { at: Position::of(&row, sort), row, now }).collect();
+        Ok(Json(Page::new(found, limit, |found| found.at)))
     }
 
     /// One meetup
@@ -115,6 +165,76 @@ impl Endpoints {
     ) -> Result<Json<Meetup>, Problem<{ codes(&[Code::NotFound]) }>> {
         let row = store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?;
         Ok(Json(row.into_meetup(cx.around.clock.now())))
+    }
+
+    /// Change a meetup
+    ///
+    /// The host only, until it is over. With more places, those who wait longest move up.
+    #[oai(path = "/:id", method = "patch", operation_id = "change_meetup")]
+    async fn change_meetup(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        /// The meetup.
+        id: Path<Uuid>,
+        input: Input<MeetupChanges>,
+    ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::CapacityBelowMembers]) }>>
+    {
+        let row = host::change(&cx.db, &cx.around, id.0, caller.0.user, &input.0).await?;
+        cx.relay.wake();
+        Ok(Json(row.into_meetup(cx.around.clock.now())))
+    }
+
+    /// Call a meetup off
+    ///
+    /// The host only, until it has ended. Its members are told, and its room is read-only from then on. Calling it off twice
+    /// is the same as once.
+    #[oai(path = "/:id", method = "delete", operation_id = "cancel_meetup")]
+    async fn cancel_meetup(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        /// The meetup.
+        id: Path<Uuid>,
+    ) -> Result<Done, Problem<{ HOST | codes(&[Code::MeetupOver]) }>> {
+        host::cancel(&cx.db, &cx.around, id.0, caller.0.user).await?;
+        cx.relay.wake();
+        Ok(Done::Done)
+    }
+
+    /// Hand a meetup over
+    ///
+    /// The host only, to a member, until it is over.
+    #[oai(path = "/:id/host", method = "put", operation_id = "hand_over_meetup")]
+    async fn hand_over_meetup(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        /// The meetup.
+        id: Path<Uuid>,
+        input: Input<NewHost>,
+    ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::HostMustBeMember]) }>> {
+        let row = host::hand_over(&cx.db, &cx.around, id.0, caller.0.user, input.0.user_id).await?;
+        cx.relay.wake();
+        Ok(Json(row.into_meetup(cx.around.clock.now())))
+    }
+
+    /// Remove someone from a meetup
+    ///
+    /// The host only. They cannot come back, and the one who waits longest moves up. Removing them twice is the same as once.
+    #[oai(path = "/:id/members/:user_id", method = "delete", operation_id = "remove_member")]
+    async fn remove_member(
+        &self,
+        cx: Data<&Context>,
+        caller: Caller,
+        /// The meetup.
+        id: Path<Uuid>,
+        /// Who is to go.
+        user_id: Path<Uuid>,
+    ) -> Result<Done, Problem<{ HOST | codes(&[Code::HostCannotLeave]) }>> {
+        host::remove(&cx.db, &cx.around, id.0, caller.0.user, user_id.0).await?;
+        cx.relay.wake();
+        Ok(Done::Done)
     }
 
     /// Join a meetup
@@ -181,4 +301,32 @@ impl Endpoints {
             .collect();
         Ok(Json(Page::new(members, limit, |member| (member.since, member.user.id))))
     }
+}
+
+/// A meetup with its place in the list.
+struct Found {
+    at: Position,
+    row: MeetupRow,
+    now: Timestamp,
+}
+
+impl From<Found> for Meetup {
+    fn from(found: Found) -> Self {
+        found.row.into_meetup(found.now)
+    }
+}
+
+/// The circle that is asked for; all three or none.
+fn circle(fields: &mut Fields, lat: Option<f64>, lng: Option<f64>, radius: Option<f64>) -> Option<Circle> {
+    if lat.is_none() && lng.is_none() && radius.is_none() {
+        return None;
+    }
+    for (field, given) in [("lat", lat), ("lng", lng), ("radius", radius)] {
+        fields.check(given.is_some(), field, "missing");
+    }
+    let (latitude, longitude, radius) = (lat?, lng?, radius?);
+    fields.check((-90.0..=90.0).contains(&latitude), "lat", "out_of_range");
+    fields.check((-180.0..=180.0).contains(&longitude), "lng", "out_of_range");
+    fields.check((1.0..=MAX_RADIUS).contains(&radius), "radius", "out_of_range");
+    Some(Circle { latitude, longitude, radius })
 }

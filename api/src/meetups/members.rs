@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use super::store::MeetupError;
 
+/// People moved up by one statement, at most.
+const BATCH: i64 = 200;
+
 /// A meetup's row while a transaction holds its lock.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Locked {
@@ -29,11 +32,13 @@ pub struct Locked {
 }
 
 impl Locked {
-    fn is_over(&self, now: Timestamp) -> bool {
+    /// Whether it takes nobody any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
         self.cancelled_at.is_some() || self.ends_at <= now
     }
 
-    fn free_places(&self) -> i64 {
+    /// Places that nobody has.
+    pub fn free_places(&self) -> i64 {
         self.capacity.map_or(i64::MAX, |capacity| capacity - self.member_count)
     }
 }
@@ -66,7 +71,11 @@ impl MembershipRow {
     }
 }
 
-async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<Option<MembershipRow>, DbError> {
+/// Someone's row in a meetup.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<Option<MembershipRow>, DbError> {
     sql("SELECT state, since FROM meetup_members WHERE meetup_id = ? AND user_id = ?")
         .bind(meetup)
         .bind(user)
@@ -139,22 +148,33 @@ struct Waiting {
     nickname: String,
 }
 
-/// Gives free places to those who wait longest.
+/// Gives free places to those who wait longest; in a meetup without a limit, to everyone who waits.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i64) -> Result<(), DbError> {
-    // A meetup without a limit has nobody waiting; with one, at most 500 places.
+pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
+    while places > 0 {
+        let moved = move_up_batch(tx, around, meetup, places.min(BATCH)).await?;
+        if moved < BATCH {
+            return Ok(());
+        }
+        places -= moved;
+    }
+    Ok(())
+}
+
+/// Returns how many moved up.
+async fn move_up_batch(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i64) -> Result<i64, DbError> {
     let next: Vec<Waiting> =
         sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
          WHERE mm.meetup_id = ? AND mm.state = ? ORDER BY mm.since, mm.user_id LIMIT ?")
         .bind(meetup)
         .bind(MemberState::Waiting.as_str())
-        .bind(places.clamp(0, 500))
+        .bind(places)
         .all(&mut *tx)
         .await?;
     if next.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     sql("UPDATE meetup_members SET state = ?, since = ? WHERE meetup_id = ? AND user_id IN ")
         .bind(MemberState::Member.as_str())
@@ -171,10 +191,15 @@ pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i
         Body::Member { user, change: Change::Joined }
     };
     let bodies: Vec<Body> = next.into_iter().map(joined).collect();
-    outbox::put(tx, around, meetup, &bodies).await
+    outbox::put(tx, around, meetup, &bodies).await?;
+    Ok(moved)
 }
 
-async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
+/// Changes how many take part or wait.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
     let column = if state == MemberState::Member { "member_count" } else { "waiting_count" };
     sql(format!("UPDATE meetups SET {column} = {column} + ? WHERE id = ?")).bind(by).bind(meetup).run(executor).await?;
     Ok(())

@@ -4,7 +4,10 @@ use common::{
     time::Timestamp,
     wire::{Person, Role},
 };
-use poem_openapi::{Enum, Object, types::Example};
+use poem_openapi::{
+    Enum, Object,
+    types::{Example, MaybeUndefined},
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -102,6 +105,85 @@ impl Example for NewMeetup {
     }
 }
 
+/// What is to be different about a meetup; what is absent stays as it is.
+#[derive(Clone, Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct MeetupChanges {
+    /// 1–30 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub title: MaybeUndefined<String>,
+    /// 1–500 characters.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub description: MaybeUndefined<String>,
+    /// An `https` URL of at most 500 characters; null for none.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub image_url: MaybeUndefined<String>,
+    /// Where it takes place.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub place: MaybeUndefined<Place>,
+    /// In the future. One that has begun keeps its beginning.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub starts_at: MaybeUndefined<Timestamp>,
+    /// In the future, and not before `starts_at`.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub ends_at: MaybeUndefined<Timestamp>,
+    /// 2–500 people, and not fewer than take part; null for any number.
+    #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
+    #[serde(default)]
+    pub capacity: MaybeUndefined<u32>,
+}
+
+impl Example for MeetupChanges {
+    fn example() -> Self {
+        Self {
+            title: MaybeUndefined::Value("저녁 스트레칭".to_owned()),
+            description: MaybeUndefined::Undefined,
+            image_url: MaybeUndefined::Undefined,
+            place: MaybeUndefined::Undefined,
+            starts_at: MaybeUndefined::Undefined,
+            ends_at: MaybeUndefined::Undefined,
+            capacity: MaybeUndefined::Value(20),
+        }
+    }
+}
+
+/// Who is to be the host.
+#[derive(Clone, Copy, Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct NewHost {
+    /// A member of the meetup.
+    pub user_id: Uuid,
+}
+
+impl Example for NewHost {
+    fn example() -> Self {
+        Self { user_id: Meetup::example().host.id }
+    }
+}
+
+/// In which order meetups are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum Sort {
+    /// The one opened last first.
+    #[default]
+    Latest,
+    /// The one that most like first.
+    Likes,
+    /// The one that begins first.
+    Soonest,
+    /// The nearest first; needs `lat`, `lng` and `radius`.
+    Distance,
+}
+
 /// Where a meetup is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
@@ -154,6 +236,9 @@ pub struct Meetup {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// Metres from where one searched; where a circle was asked for.
+    #[oai(skip_serializing_if_is_none)]
+    pub distance_m: Option<i64>,
 }
 
 impl Example for Meetup {
@@ -179,6 +264,7 @@ impl Example for Meetup {
             comment_count: 2,
             created_at: Timestamp(1_780_000_000_000),
             updated_at: Timestamp(1_780_000_000_000),
+            distance_m: None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a meetup's fields must be, and where it is in its life.
 
 use common::time::Timestamp;
+use poem_openapi::types::MaybeUndefined;
 
-use super::model::{NewMeetup, Place, State};
+use super::model::{Meetup, MeetupChanges, NewMeetup, Place, State};
 use crate::input::Fields;
 
 const TITLE_CHARS: usize = 30;
@@ -17,14 +18,67 @@ const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
 ///
 /// Notes in `fields` what is wrong with it.
 pub fn new_meetup(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMeetup {
+    fields.check(new.starts_at > now, "starts_at", "in_the_past");
+    cleaned(fields, new)
+}
+
+/// The meetup as it is to be, with its texts cleaned. What has begun keeps its beginning, and nothing ends in the past.
+///
+/// Notes in `fields` what is wrong with it.
+pub fn changed(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now: Timestamp) -> NewMeetup {
+    let starts_at = given(fields, "starts_at", changes.starts_at, before.starts_at);
+    let ends_at = given(fields, "ends_at", changes.ends_at, before.ends_at);
+    if starts_at != before.starts_at {
+        fields.check(before.starts_at > now, "starts_at", "has_begun");
+        fields.check(starts_at > now, "starts_at", "in_the_past");
+    }
+    fields.check(ends_at > now, "ends_at", "in_the_past");
+    let before_capacity = before.capacity.and_then(|capacity| u32::try_from(capacity).ok());
+    let after = NewMeetup {
+        title: given(fields, "title", changes.title, before.title.clone()),
+        description: given(fields, "description", changes.description, before.description.clone()),
+        image_url: optional(changes.image_url, before.image_url.clone()),
+        place: given(fields, "place", changes.place, before.place.clone()),
+        starts_at,
+        ends_at,
+        capacity: optional(changes.capacity, before_capacity),
+    };
+    cleaned(fields, after)
+}
+
+fn given<T>(fields: &mut Fields, field: &str, value: MaybeUndefined<T>, before: T) -> T {
+    match value {
+        MaybeUndefined::Undefined => before,
+        MaybeUndefined::Null => {
+            fields.wrong(field, "missing");
+            before
+        }
+        MaybeUndefined::Value(value) => value,
+    }
+}
+
+fn optional<T>(value: MaybeUndefined<T>, before: Option<T>) -> Option<T> {
+    match value {
+        MaybeUndefined::Undefined => before,
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(value) => Some(value),
+    }
+}
+
+fn cleaned(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
     let title = fields.text("title", &new.title, TITLE_CHARS);
     fields.check(!title.contains('\n'), "title", "control_character");
     let description = fields.text("description", &new.description, DESCRIPTION_CHARS);
     let image_url = new.image_url.map(|url| https_url(fields, "image_url", &url));
-    fields.check(new.starts_at > now, "starts_at", "in_the_past");
     fields.check(new.ends_at >= new.starts_at, "ends_at", "before_start");
     fields.check(new.capacity.is_none_or(|capacity| CAPACITY.contains(&capacity)), "capacity", "out_of_range");
     NewMeetup { title, description, image_url, place: place(fields, new.place), ..new }
+}
+
+/// Whole metres of a squared distance.
+#[expect(clippy::cast_possible_truncation, reason = "no two places are so far apart")]
+pub fn distance(squared: f64) -> i64 {
+    squared.max(0.0).sqrt().round() as i64
 }
 
 /// The place with its texts cleaned.

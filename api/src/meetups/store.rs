@@ -1,7 +1,7 @@
 //! Meetups in SQL.
 
 use common::{
-    db::{Db, DbError, Executor, MaybeContention, sql},
+    db::{Db, DbError, Executor, MaybeContention, Tx, Value, insert_rows, sql},
     ids::Surroundings,
     membership::MemberState,
     time::Timestamp,
@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::{
     model::{Meetup, NewMeetup, Place, Region},
-    rules,
+    rules, search,
 };
+use crate::problem::Failure;
 
 /// Why a meetup cannot be changed as asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,18 @@ pub enum MeetupError {
     /// The host must hand over first.
     #[error("the host cannot leave")]
     HostCannotLeave,
+    /// Only the host may.
+    #[error("not the host")]
+    NotTheHost,
+    /// The one it is about is no member.
+    #[error("not a member")]
+    NotAMember,
+    /// There are more members than the new capacity.
+    #[error("more members than places")]
+    TooManyMembers,
+    /// It may not be like that.
+    #[error("{0}")]
+    Invalid(Box<Failure>),
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -44,7 +57,8 @@ impl MaybeContention for MeetupError {
 /// A meetup's row with its host's nickname.
 #[derive(Debug, sqlx::FromRow)]
 pub struct MeetupRow {
-    id: Uuid,
+    /// Its id.
+    pub id: Uuid,
     host_id: Uuid,
     host_nickname: String,
     title: String,
@@ -60,16 +74,21 @@ pub struct MeetupRow {
     region_code: String,
     kakao_place_id: Option<String>,
     kakao_place_url: Option<String>,
-    starts_at: Timestamp,
+    /// When it begins.
+    pub starts_at: Timestamp,
     ends_at: Timestamp,
     capacity: Option<i64>,
     member_count: i64,
     waiting_count: i64,
-    like_count: i64,
+    /// How many like it.
+    pub like_count: i64,
     comment_count: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
     cancelled_at: Option<Timestamp>,
+    /// The square of its distance from where one searched, in metres.
+    #[sqlx(default)]
+    pub distance_squared: Option<f64>,
 }
 
 impl MeetupRow {
@@ -101,15 +120,18 @@ impl MeetupRow {
             comment_count: self.comment_count,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            distance_m: self.distance_squared.map(rules::distance),
         }
     }
 }
 
-const SELECT: &str = "SELECT m.id, m.host_id, u.nickname AS host_nickname, m.title, m.description, m.image_url, \
+/// What is read of a meetup.
+pub const COLUMNS: &str = "m.id, m.host_id, u.nickname AS host_nickname, m.title, m.description, m.image_url, \
      m.place_name, m.road_address, m.lot_address, m.latitude, m.longitude, m.sido, m.sigungu, m.region_code, \
      m.kakao_place_id, m.kakao_place_url, m.starts_at, m.ends_at, m.capacity, m.member_count, m.waiting_count, \
-     m.like_count, m.comment_count, m.created_at, m.updated_at, m.cancelled_at \
-     FROM meetups m JOIN users u ON u.id = m.host_id";
+     m.like_count, m.comment_count, m.created_at, m.updated_at, m.cancelled_at";
+/// Where from.
+pub const FROM: &str = " FROM meetups m JOIN users u ON u.id = m.host_id";
 
 /// Opens a meetup whose only member is its host. `new` has passed the rules.
 ///
@@ -118,7 +140,7 @@ const SELECT: &str = "SELECT m.id, m.host_id, u.nickname AS host_nickname, m.tit
 pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup) -> Result<Uuid, DbError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| async {
-        insert(&mut *tx, id, host, new, now).await?;
+        insert(tx, id, host, new, 1, now).await?;
         sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
             .bind(id)
             .bind(host)
@@ -130,35 +152,60 @@ pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup)
     })
 }
 
-async fn insert(executor: impl Executor, id: Uuid, host: Uuid, new: &NewMeetup, now: Timestamp) -> Result<(), DbError> {
+/// Inserts a meetup that will have so many members, and makes it findable.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn insert(
+    tx: &mut Tx,
+    id: Uuid,
+    host: Uuid,
+    new: &NewMeetup,
+    members: usize,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let counts = ["waiting_count", "like_count", "comment_count"].map(|name| (name, 0.into()));
+    let own = [("id", id.into()), ("host_id", host.into()), ("member_count", members.into())];
+    let times = [("created_at", now.into()), ("updated_at", now.into())];
+    let (names, values): (Vec<&str>, Vec<Value>) =
+        own.into_iter().chain(columns(new)).chain(counts).chain(times).unzip();
+    insert_rows(tx, "meetups", &names, vec![values]).await?;
+    insert_terms(tx, id, new).await
+}
+
+/// The columns that the host decides about, and what follows from them.
+pub fn columns(new: &NewMeetup) -> Vec<(&'static str, Value)> {
     let place = &new.place;
-    sql("INSERT INTO meetups (id, host_id, title, description, image_url, place_name, road_address, lot_address, \
-         latitude, longitude, sido, sigungu, region_code, kakao_place_id, kakao_place_url, starts_at, ends_at, capacity, \
-         member_count, waiting_count, like_count, comment_count, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, ?, ?)")
-    .bind(id)
-    .bind(host)
-    .bind(&new.title)
-    .bind(&new.description)
-    .bind(new.image_url.as_deref())
-    .bind(&place.name)
-    .bind(&place.road_address)
-    .bind(&place.lot_address)
-    .bind(place.latitude)
-    .bind(place.longitude)
-    .bind(&place.region.sido)
-    .bind(&place.region.sigungu)
-    .bind(&place.region.code)
-    .bind(place.kakao_place_id.as_deref())
-    .bind(place.kakao_place_url.as_deref())
-    .bind(new.starts_at)
-    .bind(new.ends_at)
-    .bind(new.capacity)
-    .bind(now)
-    .bind(now)
-    .run(executor)
-    .await?;
-    Ok(())
+    vec![
+        ("title", (&new.title).into()),
+        ("description", (&new.description).into()),
+        ("image_url", new.image_url.as_deref().into()),
+        ("place_name", (&place.name).into()),
+        ("road_address", (&place.road_address).into()),
+        ("lot_address", (&place.lot_address).into()),
+        ("latitude", place.latitude.into()),
+        ("longitude", place.longitude.into()),
+        ("sido", (&place.region.sido).into()),
+        ("sigungu", (&place.region.sigungu).into()),
+        ("region_code", (&place.region.code).into()),
+        ("kakao_place_id", place.kakao_place_id.as_deref().into()),
+        ("kakao_place_url", place.kakao_place_url.as_deref().into()),
+        ("starts_at", new.starts_at.into()),
+        ("ends_at", new.ends_at.into()),
+        ("capacity", new.capacity.into()),
+        ("search_text", search::search_text(&new.title, &new.description, place).into()),
+        ("cell", search::cell(place.latitude, place.longitude).into()),
+    ]
+}
+
+/// Makes the texts of a meetup findable.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn insert_terms(tx: &mut Tx, id: Uuid, new: &NewMeetup) -> Result<(), DbError> {
+    let terms = search::terms(&search::search_text(&new.title, &new.description, &new.place));
+    let rows = terms.into_iter().map(|term| vec![term.into(), id.into()]).collect();
+    insert_rows(tx, "meetup_terms", &["term", "meetup_id"], rows).await
 }
 
 /// The meetup with an id.
@@ -166,18 +213,5 @@ async fn insert(executor: impl Executor, id: Uuid, host: Uuid, new: &NewMeetup, 
 /// # Errors
 /// See [`DbError`].
 pub async fn find(executor: impl Executor, id: Uuid) -> Result<Option<MeetupRow>, DbError> {
-    sql(format!("{SELECT} WHERE m.id = ?")).bind(id).optional(executor).await
-}
-
-/// The latest meetups that were not called off, at most `limit`, opened before the one with the id `before`.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn latest(executor: impl Executor, before: Option<Uuid>, limit: u32) -> Result<Vec<MeetupRow>, DbError> {
-    let condition = if before.is_some() { "AND m.id < ?" } else { "" };
-    sql(format!("{SELECT} WHERE m.cancelled_at IS NULL {condition} ORDER BY m.id DESC LIMIT ?"))
-        .bind_all(before)
-        .bind(limit)
-        .all(executor)
-        .await
+    sql(format!("SELECT {COLUMNS}{FROM} WHERE m.id = ?")).bind(id).optional(executor).await
 }

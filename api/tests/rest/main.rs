@@ -3,9 +3,11 @@
 
 mod auth;
 mod books;
+mod comments;
 mod demo;
 mod document;
 mod history;
+mod hosting;
 mod jobs;
 mod me;
 mod meetups;
@@ -17,6 +19,7 @@ mod room;
 mod room_end;
 mod routines;
 mod schema;
+mod search;
 mod service;
 mod three_months;
 mod workouts;

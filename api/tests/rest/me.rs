@@ -145,8 +145,10 @@ async fn a_withdrawn_account_can_be_restored() {
 }
 
 /// Where the rows of a table with users' ids are in an export.
-const EXPORTED: [(&str, &str); 8] = [
+const EXPORTED: [(&str, &str); 10] = [
     ("awards", "awards"),
+    ("comments", "comments"),
+    ("meetup_likes", "likes"),
     ("meetup_members", "memberships"),
     ("meetups", "hosted_meetups"),
     ("monsters", "monsters"),
@@ -204,6 +206,11 @@ async fn an_export_has_everything_and_nothing_of_others() {
         service.delete(&format!("/meetups/{left}/membership"), &mingi).await.expect(204);
         work_out(&service, &mingi).await;
         work_out(&service, &guest).await;
+        for user in [&mingi, &guest] {
+            service.put(&format!("/meetups/{left}/like"), user, None).await.expect(200);
+            let comment = json!({"text": format!("{}의 댓글", user.id)});
+            service.post(&format!("/meetups/{left}/comments"), user, comment).await.expect(201);
+        }
 
         let export = service.get("/me/export", &mingi).await.expect(200);
         assert_eq!(export["profile"], service.get("/me", &mingi).await.expect(200));
@@ -229,6 +236,12 @@ async fn an_export_has_everything_and_nothing_of_others() {
             export["messages"].as_array().expect("messages").iter().map(|m| m["text"].to_string()).collect();
         said.sort();
         assert_eq!(said, [0, 2, 3].map(|i| json!(format!("{i}번째 \"말\"")).to_string()));
+        assert_eq!(export["likes"][0]["meetup_id"], json!(left));
+        assert_eq!(export["comments"][0]["text"], json!(format!("{}의 댓글", mingi.id)));
+        assert_eq!(
+            (export["likes"].as_array().map(Vec::len), export["comments"].as_array().map(Vec::len)),
+            (Some(1), Some(1))
+        );
         let text = export.to_string();
         assert!(!text.contains("$2") && !text.contains(&guest.id), "{text}");
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What people read most.
-const READS: [&str; 16] = [
+const READS: [&str; 32] = [
     "/me",
     "/me/today",
     "/history/habits",
@@ -25,6 +25,22 @@ const READS: [&str; 16] = [
     "/meetups/{meetup}",
     "/meetups/{meetup}/members",
     "/meetups/{meetup}/messages",
+    "/meetups/{meetup}/comments",
+    "/meetups?sort=likes",
+    "/meetups?sort=soonest&state=upcoming",
+    "/meetups?q=서울숲 스트레칭",
+    "/meetups?q=숲&sort=likes",
+    "/meetups?region=11200",
+    "/meetups?lat=37.5444&lng=127.0374&radius=3000&sort=distance",
+    "/meetups?lat=37.5444&lng=127.0374&radius=3000&q=아침",
+    "/meetups?state=ongoing&sort=soonest",
+    "/meetups?from=2026-03-02T00:00:00Z&to=2026-03-03T00:00:00Z&sort=soonest",
+    "/me/meetups?role=hosted",
+    "/me/meetups?role=joined",
+    "/me/meetups?role=waiting",
+    "/me/meetups?role=liked",
+    "/me/meetups?role=commented",
+    "/me/comments",
     "/me/export",
 ];
 

@@ -173,13 +173,18 @@ async fn a_room_that_is_over_is_read_only() {
     let over = world.meetup_until(&[&host], world.first().around.clock.now()).await;
     let (mut connection, _) = enter(world.last_url(), &host, over).await;
     assert_eq!(code(&say(&mut connection, 2, over, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+    // The host lets it go on.
+    let later = world.first().around.clock.now() + Duration::from_secs(3_600);
+    let update = common::db::sql("UPDATE meetups SET ends_at = ? WHERE id = ?");
+    update.bind(later).bind(over).run(&world.first().db).await.expect("updated");
+    assert_eq!(code(&say(&mut connection, 3, over, "n", "아직이군요").await), None);
     let open = world.meetup(&[&host]).await;
     connection.join(open).await.expect("a reply");
     let closed = Body::Closed { reason: CloseReason::Cancelled };
     let draft = common::rooms::Draft { body: closed, ..message(&host, "c", "") };
     world.first().rooms.append(open, draft).await.expect("appended");
     assert!(matches!(next_entry(&mut connection).await.body, Body::Closed { reason: CloseReason::Cancelled }));
-    assert_eq!(code(&say(&mut connection, 3, open, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+    assert_eq!(code(&say(&mut connection, 4, open, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
 }
 
 #[tokio::test(flavor = "multi_thread")]

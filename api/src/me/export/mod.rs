@@ -18,7 +18,10 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use self::{
-    model::{ExportedAward, ExportedMeetup, ExportedMembership, ExportedMessage, ExportedSession},
+    model::{
+        ExportedAward, ExportedComment, ExportedLike, ExportedMeetup, ExportedMembership, ExportedMessage,
+        ExportedSession,
+    },
     sections::Section,
 };
 use super::model::Profile;
@@ -80,6 +83,8 @@ impl Writer {
         self.section::<ExportedSession>().await?;
         self.section::<ExportedMeetup>().await?;
         self.section::<ExportedMembership>().await?;
+        self.section::<ExportedLike>().await?;
+        self.section::<ExportedComment>().await?;
         self.section::<Routine>().await?;
         self.section::<Workout>().await?;
         self.section::<ExportedAward>().await?;

@@ -32,6 +32,10 @@ pub struct Export {
     pub monsters: Vec<Monster>,
     /// Experience that waits for the next monster; negative if more was taken back than there was.
     pub kept_experience: i64,
+    /// Meetups liked.
+    pub likes: Vec<ExportedLike>,
+    /// Comments on meetups.
+    pub comments: Vec<ExportedComment>,
     /// Chat messages, in their present state.
     pub messages: Vec<ExportedMessage>,
 }
@@ -79,6 +83,14 @@ impl Example for Export {
             awards: vec![ExportedAward { workout_id: id, action: 1, day: Day(20_513), entitled: 100, amount: 100, at }],
             monsters: vec![Monster::example()],
             kept_experience: 0,
+            likes: vec![ExportedLike { meetup_id: id, title: "점심 스트레칭".to_owned(), at }],
+            comments: vec![ExportedComment {
+                id,
+                meetup_id: id,
+                text: "처음인데 가도 될까요?".to_owned(),
+                created_at: at,
+                updated_at: at,
+            }],
             messages: vec![message],
         }
     }
@@ -131,6 +143,32 @@ pub struct ExportedMembership {
     pub state: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// A meetup that the user likes.
+#[derive(Debug, Object, sqlx::FromRow)]
+pub struct ExportedLike {
+    /// The meetup.
+    pub meetup_id: Uuid,
+    /// Its title.
+    pub title: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A comment of the user.
+#[derive(Debug, Object, sqlx::FromRow)]
+pub struct ExportedComment {
+    /// Its id.
+    pub id: Uuid,
+    /// The meetup it is on.
+    pub meetup_id: Uuid,
+    /// The text.
+    pub text: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
 }
 
 /// A chat message of the user.

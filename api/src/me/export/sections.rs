@@ -4,7 +4,7 @@ use common::db::{Db, DbError, Row, sql};
 use poem_openapi::types::ToJSON;
 use uuid::Uuid;
 
-use super::model::{ExportedAward, ExportedMeetup, ExportedMembership, ExportedSession};
+use super::model::{ExportedAward, ExportedComment, ExportedLike, ExportedMeetup, ExportedMembership, ExportedSession};
 use crate::{
     monsters::{self, model::Monster},
     routines::{self, model::Routine},
@@ -51,6 +51,11 @@ sections! {
     ExportedMembership "memberships" by meetup_id: |db, user, after| rows(db, user, after,
         "SELECT mm.meetup_id, m.title, mm.state, mm.since FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
          WHERE mm.user_id = ? AND mm.meetup_id > ? ORDER BY mm.meetup_id LIMIT ?");
+    ExportedLike "likes" by meetup_id: |db, user, after| rows(db, user, after,
+        "SELECT l.meetup_id, m.title, l.at FROM meetup_likes l JOIN meetups m ON m.id = l.meetup_id \
+         WHERE l.user_id = ? AND l.meetup_id > ? ORDER BY l.meetup_id LIMIT ?");
+    ExportedComment "comments" by id: |db, user, after| rows(db, user, after,
+        "SELECT id, meetup_id, text, created_at, updated_at FROM comments WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
     Routine "routines" by id: |db, user, after| routines::store::list(db, user, Some(after), PAGE);
     Workout "workouts" by id: |db, user, after| workouts::store::list(db, user, after, PAGE);
     Monster "monsters" by id: |db, user, after| monsters::store::list(db, user, after, PAGE);

@@ -1,0 +1,179 @@
+//! Comments in SQL. The count is on the meetup's row, under its lock.
+
+use common::{
+    db::{Db, DbError, Executor, MaybeContention, Tx, sql},
+    ids::Surroundings,
+    time::Timestamp,
+    transaction,
+    wire::Person,
+};
+use uuid::Uuid;
+
+use super::model::{Comment, MyComment};
+use crate::meetups::{members, store::MeetupError};
+
+/// Why a comment cannot be changed as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommentError {
+    /// There is none with this id, or no such meetup.
+    #[error("no such comment")]
+    NotFound,
+    /// Someone else wrote it.
+    #[error("someone else wrote it")]
+    NotTheAuthor,
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl MaybeContention for CommentError {
+    fn is_contention(&self) -> bool {
+        matches!(self, Self::Db(error) if error.is_contention())
+    }
+}
+
+impl From<MeetupError> for CommentError {
+    fn from(error: MeetupError) -> Self {
+        match error {
+            MeetupError::Db(error) => Self::Db(error),
+            _ => Self::NotFound,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    meetup_id: Uuid,
+    user_id: Uuid,
+    nickname: String,
+    text: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Row> for Comment {
+    fn from(row: Row) -> Self {
+        let Row { id, meetup_id, user_id, nickname, text, created_at, updated_at } = row;
+        Self { id, meetup_id, user: Person { id: user_id, nickname }, text, created_at, updated_at }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct MyRow {
+    id: Uuid,
+    meetup_id: Uuid,
+    title: String,
+    text: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<MyRow> for MyComment {
+    fn from(row: MyRow) -> Self {
+        let MyRow { id, meetup_id, title, text, created_at, updated_at } = row;
+        Self { id, meetup_id, meetup_title: title, text, created_at, updated_at }
+    }
+}
+
+const SELECT: &str = "SELECT c.id, c.meetup_id, c.user_id, u.nickname, c.text, c.created_at, c.updated_at \
+    FROM comments c JOIN users u ON u.id = c.user_id";
+
+async fn find(executor: impl Executor, id: Uuid) -> Result<Comment, CommentError> {
+    let row: Option<Row> = sql(format!("{SELECT} WHERE c.id = ?")).bind(id).optional(executor).await?;
+    row.map(Into::into).ok_or(CommentError::NotFound)
+}
+
+/// The comments on a meetup written before the one with id `before`, the latest first.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn list(db: &Db, meetup: Uuid, before: Option<Uuid>, limit: u32) -> Result<Vec<Comment>, DbError> {
+    let before_it = if before.is_some() { " AND c.id < ?" } else { "" };
+    let select = sql(format!("{SELECT} WHERE c.meetup_id = ?{before_it} ORDER BY c.id DESC LIMIT ?"));
+    let rows: Vec<Row> = select.bind(meetup).bind_all(before).bind(limit).all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// The comments that a user wrote before the one with id `before`, the latest first.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn list_of(db: &Db, user: Uuid, before: Option<Uuid>, limit: u32) -> Result<Vec<MyComment>, DbError> {
+    let before_it = if before.is_some() { " AND c.id < ?" } else { "" };
+    let select = sql(format!(
+        "SELECT c.id, c.meetup_id, m.title, c.text, c.created_at, c.updated_at FROM comments c \
+         JOIN meetups m ON m.id = c.meetup_id WHERE c.user_id = ?{before_it} ORDER BY c.id DESC LIMIT ?"
+    ));
+    let rows: Vec<MyRow> = select.bind(user).bind_all(before).bind(limit).all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Writes a comment.
+///
+/// # Errors
+/// See [`CommentError`].
+pub async fn write(
+    db: &Db,
+    around: &Surroundings,
+    meetup: Uuid,
+    user: Uuid,
+    text: &str,
+) -> Result<Comment, CommentError> {
+    let (id, now) = (around.ids.next_id(), around.clock.now());
+    transaction!(db, |tx| async {
+        members::lock(tx, meetup).await?;
+        sql("INSERT INTO comments (id, meetup_id, user_id, text, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(meetup)
+            .bind(user)
+            .bind(text)
+            .bind(now)
+            .bind(now)
+            .run(&mut *tx)
+            .await?;
+        count(tx, meetup, 1).await?;
+        find(&mut *tx, id).await
+    })
+}
+
+async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
+    let update = sql("UPDATE meetups SET comment_count = comment_count + ? WHERE id = ?");
+    update.bind(by).bind(meetup).run(&mut *tx).await?;
+    Ok(())
+}
+
+/// Changes a comment of one's own.
+///
+/// # Errors
+/// See [`CommentError`].
+pub async fn edit(db: &Db, around: &Surroundings, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
+    let now = around.clock.now();
+    transaction!(db, |tx| async {
+        if find(&mut *tx, id).await?.user.id != user {
+            return Err(CommentError::NotTheAuthor);
+        }
+        let update = sql("UPDATE comments SET text = ?, updated_at = ? WHERE id = ?");
+        update.bind(text).bind(now).bind(id).run(&mut *tx).await?;
+        find(&mut *tx, id).await
+    })
+}
+
+/// Deletes a comment: its author, or the host of the meetup.
+///
+/// # Errors
+/// See [`CommentError`].
+pub async fn delete(db: &Db, id: Uuid, user: Uuid) -> Result<(), CommentError> {
+    transaction!(db, |tx| async {
+        let comment = find(&mut *tx, id).await?;
+        let meetup = members::lock(tx, comment.meetup_id).await?;
+        if comment.user.id != user && meetup.host_id != user {
+            return Err(CommentError::NotTheAuthor);
+        }
+        // Another may have deleted it before the lock was had.
+        if sql("DELETE FROM comments WHERE id = ?").bind(id).run(&mut *tx).await? == 0 {
+            return Err(CommentError::NotFound);
+        }
+        Ok(count(tx, comment.meetup_id, -1).await?)
+    })
+}

@@ -1,0 +1,169 @@
+//! What a host does with a meetup: change it, call it off, hand it over, remove people. In SQL, under the lock of its row.
+
+use common::{
+    db::{Db, DbError, Tx, sql},
+    ids::Surroundings,
+    membership::MemberState,
+    time::Timestamp,
+    transaction,
+    wire::Change,
+};
+use uuid::Uuid;
+
+use super::{
+    cancel,
+    members::{self, Locked},
+    model::{MeetupChanges, NewMeetup},
+    rules,
+    store::{self, MeetupError, MeetupRow},
+};
+use crate::input::Fields;
+
+/// Takes the lock of a meetup's row for its host.
+async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupError> {
+    let locked = members::lock(tx, meetup).await?;
+    if locked.host_id == host { Ok(locked) } else { Err(MeetupError::NotTheHost) }
+}
+
+async fn lock_open(tx: &mut Tx, meetup: Uuid, host: Uuid, now: Timestamp) -> Result<Locked, MeetupError> {
+    let locked = lock(tx, meetup, host).await?;
+    if locked.is_over(now) { Err(MeetupError::Over) } else { Ok(locked) }
+}
+
+async fn read(tx: &mut Tx, meetup: Uuid) -> Result<MeetupRow, MeetupError> {
+    store::find(&mut *tx, meetup).await?.ok_or(MeetupError::NotFound)
+}
+
+/// Changes a meetup that is not over. When it has more places now, those who wait move up.
+///
+/// # Errors
+/// [`MeetupError::Invalid`] if it may not be like that, or why the user may not change it.
+pub async fn change(
+    db: &Db,
+    around: &Surroundings,
+    meetup: Uuid,
+    host: Uuid,
+    changes: &MeetupChanges,
+) -> Result<MeetupRow, MeetupError> {
+    transaction!(db, |tx| change_in(tx, around, meetup, host, changes))
+}
+
+async fn change_in(
+    tx: &mut Tx,
+    around: &Surroundings,
+    meetup: Uuid,
+    host: Uuid,
+    changes: &MeetupChanges,
+) -> Result<MeetupRow, MeetupError> {
+    let now = around.clock.now();
+    let locked = lock_open(tx, meetup, host, now).await?;
+    let before = read(tx, meetup).await?.into_meetup(now);
+    let mut fields = Fields::new();
+    let after = rules::changed(&mut fields, &before, changes.clone(), now);
+    fields.finish().map_err(|failure| MeetupError::Invalid(Box::new(failure)))?;
+    if after.capacity.is_some_and(|capacity| i64::from(capacity) < locked.member_count) {
+        return Err(MeetupError::TooManyMembers);
+    }
+    update(tx, meetup, &after, now).await?;
+    let places = after.capacity.map_or(i64::MAX, |capacity| i64::from(capacity) - locked.member_count);
+    members::move_up(tx, around, meetup, places).await?;
+    read(tx, meetup).await
+}
+
+async fn update(tx: &mut Tx, meetup: Uuid, after: &NewMeetup, now: Timestamp) -> Result<(), DbError> {
+    let columns = store::columns(after);
+    let assignments: Vec<String> = columns.iter().map(|(name, _)| format!("{name} = ?")).collect();
+    sql(format!("UPDATE meetups SET {}, updated_at = ? WHERE id = ?", assignments.join(", ")))
+        .bind_all(columns.into_iter().map(|(_, value)| value))
+        .bind(now)
+        .bind(meetup)
+        .run(&mut *tx)
+        .await?;
+    sql("DELETE FROM meetup_terms WHERE meetup_id = ?").bind(meetup).run(&mut *tx).await?;
+    store::insert_terms(tx, meetup, after).await
+}
+
+/// Calls a meetup off. Calling it off twice is the same as once.
+///
+/// # Errors
+/// Why the user may not.
+pub async fn cancel(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid) -> Result<(), MeetupError> {
+    transaction!(db, |tx| async {
+        let locked = lock(tx, meetup, host).await?;
+        if locked.cancelled_at.is_some() {
+            return Ok(());
+        }
+        if locked.is_over(around.clock.now()) {
+            return Err(MeetupError::Over);
+        }
+        Ok(cancel::cancel_locked(tx, around, vec![meetup]).await?)
+    })
+}
+
+/// Makes a member the host.
+///
+/// # Errors
+/// [`MeetupError::NotAMember`] if the heir is none, or why the user may not.
+pub async fn hand_over(
+    db: &Db,
+    around: &Surroundings,
+    meetup: Uuid,
+    host: Uuid,
+    heir: Uuid,
+) -> Result<MeetupRow, MeetupError> {
+    let now = around.clock.now();
+    transaction!(db, |tx| async {
+        lock_open(tx, meetup, host, now).await?;
+        let row = members::find(&mut *tx, meetup, heir).await?;
+        if !row.is_some_and(|row| row.is(MemberState::Member)) {
+            return Err(MeetupError::NotAMember);
+        }
+        if heir != host {
+            let update = sql("UPDATE meetups SET host_id = ?, updated_at = ? WHERE id = ?");
+            update.bind(heir).bind(now).bind(meetup).run(&mut *tx).await?;
+            members::tell(tx, around, meetup, heir, Change::Host).await?;
+        }
+        read(tx, meetup).await
+    })
+}
+
+/// Removes someone, who cannot come back; whoever waits longest moves up. Removing them twice is the same as once.
+///
+/// # Errors
+/// [`MeetupError::NotFound`] if they are neither a member nor waiting, or why the user may not.
+pub async fn remove(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    transaction!(db, |tx| remove_in(tx, around, meetup, host, user))
+}
+
+async fn remove_in(
+    tx: &mut Tx,
+    around: &Surroundings,
+    meetup: Uuid,
+    host: Uuid,
+    user: Uuid,
+) -> Result<(), MeetupError> {
+    let (locked, now) = (lock(tx, meetup, host).await?, around.clock.now());
+    if user == host {
+        return Err(MeetupError::HostCannotLeave);
+    }
+    let row = members::find(&mut *tx, meetup, user).await?.ok_or(MeetupError::NotFound)?;
+    if row.is(MemberState::Removed) {
+        return Ok(());
+    }
+    sql("UPDATE meetup_members SET state = ?, since = ? WHERE meetup_id = ? AND user_id = ?")
+        .bind(MemberState::Removed.as_str())
+        .bind(now)
+        .bind(meetup)
+        .bind(user)
+        .run(&mut *tx)
+        .await?;
+    if row.is(MemberState::Waiting) {
+        return Ok(members::count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
+    }
+    members::count(&mut *tx, meetup, MemberState::Member, -1).await?;
+    members::tell(tx, around, meetup, user, Change::Removed).await?;
+    if !locked.is_over(now) {
+        members::move_up(tx, around, meetup, locked.free_places().saturating_add(1)).await?;
+    }
+    Ok(())
+}

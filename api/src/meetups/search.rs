@@ -1,0 +1,306 @@
+//! Finding meetups: what can be asked for, and the SQL that answers it.
+//!
+//! Text is found by the characters and pairs of characters of its words, places by the square of a grid that they lie in:
+//! both are plain indexes, on every database. Pages are continued at the last item's place in the order, so that they stay
+//! right while meetups come and go.
+
+use std::collections::BTreeSet;
+
+use common::{
+    db::{DbError, Executor, Query, Value, sql},
+    text::fold,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    model::{Place, Sort, State},
+    store::{COLUMNS, FROM, MeetupRow},
+};
+
+/// Words of a search, at most; more are ignored.
+const MAX_WORDS: usize = 5;
+/// Pairs of characters that a search looks up, at most; longer words are compared in full anyway.
+const MAX_TERMS: usize = 8;
+/// Squares of the grid in a degree.
+const SQUARES: f64 = 20.0;
+/// Squares around the globe.
+const ROW: i64 = 7_200;
+/// Metres of a degree of latitude.
+const DEGREE: f64 = 111_195.0;
+
+/// A circle on the map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Circle {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Metres.
+    pub radius: f64,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// Words that its texts have.
+    pub text: Option<String>,
+    /// Digits that its region code begins with.
+    pub region: Option<String>,
+    /// Where it takes place.
+    pub circle: Option<Circle>,
+    /// Where it is in its life; absent: anywhere but called off.
+    pub state: Option<State>,
+    /// It begins then or later.
+    pub from: Option<Timestamp>,
+    /// It begins before.
+    pub to: Option<Timestamp>,
+    /// In which order.
+    pub sort: Sort,
+}
+
+/// A place in the order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Position {
+    /// By id.
+    Latest(Uuid),
+    /// By likes and id.
+    Likes(i64, Uuid),
+    /// By the beginning and id.
+    Soonest(Timestamp, Uuid),
+    /// By distance and id.
+    Distance(f64, Uuid),
+}
+
+/// The text that a search is compared with.
+pub fn search_text(title: &str, description: &str, place: &Place) -> String {
+    fold(&[title, &place.name, &place.region.sido, &place.region.sigungu, description].join("\n"))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// The characters and pairs of characters of the words of a folded text.
+pub fn terms(text: &str) -> BTreeSet<String> {
+    let mut terms = BTreeSet::new();
+    for word in words(text) {
+        let chars: Vec<char> = word.chars().collect();
+        terms.extend(chars.iter().map(char::to_string));
+        terms.extend(chars.windows(2).map(|pair| pair.iter().collect::<String>()));
+    }
+    terms
+}
+
+/// What to look up for a word: its pairs of characters, or the only one.
+fn terms_of_word(word: &str) -> Vec<String> {
+    let chars: Vec<char> = word.chars().collect();
+    match chars.len() {
+        1 => vec![word.to_owned()],
+        _ => chars.windows(2).map(|pair| pair.iter().collect()).collect(),
+    }
+}
+
+/// A pattern of `LIKE … ESCAPE '!'` for texts that contain a word.
+fn containing(word: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in word.chars() {
+        if matches!(c, '!' | '%' | '_') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern + "%"
+}
+
+/// The square of the grid that a point lies in.
+pub fn cell(latitude: f64, longitude: f64) -> i64 {
+    square(latitude + 90.0) * ROW + square(longitude + 180.0).clamp(0, ROW - 1)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "degrees are few")]
+fn square(degrees: f64) -> i64 {
+    (degrees * SQUARES).floor() as i64
+}
+
+impl Circle {
+    /// The squares that it touches: a run for each row of the grid.
+    fn cells(&self) -> Vec<(i64, i64)> {
+        let high = self.radius / DEGREE;
+        let wide = (high / self.narrowing()).min(180.0);
+        let (west, east) = ((self.longitude - wide).max(-180.0), (self.longitude + wide).min(180.0));
+        let south = square((self.latitude - high).max(-90.0) + 90.0);
+        let north = square((self.latitude + high).min(90.0) + 90.0);
+        let row = |row: i64| (row * ROW + square(west + 180.0), row * ROW + square(east + 180.0).min(ROW - 1));
+        (south..=north).map(row).collect()
+    }
+
+    /// How much shorter a degree of longitude is here than at the equator.
+    fn narrowing(&self) -> f64 {
+        self.latitude.to_radians().cos().max(0.01)
+    }
+
+    /// What the square of a distance in metres is made of: how much a squared degree north and one east count.
+    fn weights(&self) -> (f64, f64) {
+        (DEGREE * DEGREE, (DEGREE * self.narrowing()).powi(2))
+    }
+}
+
+/// A page of what is found, at most `limit`, after a place in the order.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn page(
+    executor: impl Executor,
+    search: &Search,
+    after: Option<Position>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<MeetupRow>, DbError> {
+    query(search, after, now).push(" LIMIT ?").bind(limit).all(executor).await
+}
+
+/// The rows that are found, all of them in order.
+fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
+    let query = sql(format!("SELECT * FROM (SELECT {COLUMNS}"));
+    let query = match &search.circle {
+        // Flat, which is right within a third of a percent for circles of the size that may be asked for.
+        Some(circle) => {
+            let (north, east) = circle.weights();
+            query
+                .push(", (m.latitude - ?) * (m.latitude - ?) * ? + (m.longitude - ?) * (m.longitude - ?) * ?")
+                .bind_all([circle.latitude, circle.latitude, north, circle.longitude, circle.longitude, east])
+                .push(" AS distance_squared")
+        }
+        None => query,
+    };
+    let folded = search.text.as_deref().map(fold).unwrap_or_default();
+    let words: Vec<&str> = words(&folded).take(MAX_WORDS).collect();
+    let query = with_terms(query.push(FROM), &words);
+    let query = with_life(query.push(" WHERE 1 = 1"), search.state, now);
+    let query = with_filters(query, search, &words);
+    in_order(query.push(") m WHERE 1 = 1"), search, after)
+}
+
+fn with_terms(mut query: Query, words: &[&str]) -> Query {
+    let terms: BTreeSet<String> = words.iter().flat_map(|word| terms_of_word(word)).collect();
+    for (n, term) in terms.into_iter().take(MAX_TERMS).enumerate() {
+        query = query.push(&format!(" JOIN meetup_terms t{n} ON t{n}.meetup_id = m.id AND t{n}.term = ?")).bind(term);
+    }
+    query
+}
+
+fn with_life(query: Query, state: Option<State>, now: Timestamp) -> Query {
+    match state {
+        None => query.push(" AND m.cancelled_at IS NULL"),
+        Some(State::Upcoming) => query.push(" AND m.cancelled_at IS NULL AND m.starts_at > ?").bind(now),
+        Some(State::Ongoing) => {
+            query.push(" AND m.cancelled_at IS NULL AND m.starts_at <= ? AND m.ends_at > ?").bind(now).bind(now)
+        }
+        Some(State::Ended) => query.push(" AND m.cancelled_at IS NULL AND m.ends_at <= ?").bind(now),
+        Some(State::Cancelled) => query.push(" AND m.cancelled_at IS NOT NULL"),
+    }
+}
+
+fn with_filters(mut query: Query, search: &Search, words: &[&str]) -> Query {
+    for word in words {
+        query = query.push(" AND m.search_text LIKE ? ESCAPE '!'").bind(containing(word));
+    }
+    if let Some(region) = &search.region {
+        // Codes are digits: what follows every code with this beginning is the beginning and a colon.
+        query = query.push(" AND m.region_code >= ? AND m.region_code < ?").bind(region).bind(format!("{region}:"));
+    }
+    if let Some(from) = search.from {
+        query = query.push(" AND m.starts_at >= ?").bind(from);
+    }
+    if let Some(to) = search.to {
+        query = query.push(" AND m.starts_at < ?").bind(to);
+    }
+    if let Some(circle) = &search.circle {
+        let runs = circle.cells();
+        let any = vec!["m.cell BETWEEN ? AND ?"; runs.len()].join(" OR ");
+        query = query.push(&format!(" AND ({any})")).bind_all(runs.into_iter().flat_map(|(first, last)| [first, last]));
+    }
+    query
+}
+
+fn in_order(mut query: Query, search: &Search, after: Option<Position>) -> Query {
+    if let Some(circle) = &search.circle {
+        query = query.push(" AND m.distance_squared <= ?").bind(circle.radius * circle.radius);
+    }
+    let query = match after {
+        None => query,
+        Some(Position::Latest(id)) => query.push(" AND m.id < ?").bind(id),
+        Some(Position::Likes(likes, id)) => beyond(query, "m.like_count", "<", likes, id),
+        Some(Position::Soonest(at, id)) => beyond(query, "m.starts_at", ">", at, id),
+        Some(Position::Distance(distance, id)) => beyond(query, "m.distance_squared", ">", distance, id),
+    };
+    query.push(match search.sort {
+        Sort::Latest => " ORDER BY m.id DESC",
+        Sort::Likes => " ORDER BY m.like_count DESC, m.id DESC",
+        Sort::Soonest => " ORDER BY m.starts_at, m.id",
+        Sort::Distance => " ORDER BY m.distance_squared, m.id",
+    })
+}
+
+fn beyond(query: Query, column: &str, sign: &str, value: impl Into<Value> + Copy, id: Uuid) -> Query {
+    let condition = format!(" AND {column} {sign}= ? AND ({column} {sign} ? OR m.id {sign} ?)");
+    query.push(&condition).bind(value).bind(value).bind(id)
+}
+
+impl Position {
+    /// The place of a row in an order.
+    pub fn of(row: &MeetupRow, sort: Sort) -> Self {
+        match sort {
+            Sort::Latest => Self::Latest(row.id),
+            Sort::Likes => Self::Likes(row.like_count, row.id),
+            Sort::Soonest => Self::Soonest(row.starts_at, row.id),
+            Sort::Distance => Self::Distance(row.distance_squared.unwrap_or_default(), row.id),
+        }
+    }
+
+    /// The order it is a place in.
+    pub const fn sort(&self) -> Sort {
+        match self {
+            Self::Latest(..) => Sort::Latest,
+            Self::Likes(..) => Sort::Likes,
+            Self::Soonest(..) => Sort::Soonest,
+            Self::Distance(..) => Sort::Distance,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_by_characters_and_pairs() {
+        let terms = terms(&fold("서울숲 Run!"));
+        let expected = ["서", "울", "숲", "서울", "울숲", "r", "u", "n", "ru", "un"];
+        assert_eq!(terms, expected.iter().map(|term| (*term).to_owned()).collect());
+        assert_eq!(terms_of_word("서울숲"), ["서울", "울숲"]);
+        assert_eq!(terms_of_word("숲"), ["숲"]);
+        assert_eq!(containing("50%_!"), "%50!%!_!!%");
+    }
+
+    #[test]
+    fn a_circle_touches_the_squares_around_it() {
+        let seoul = Circle { latitude: 37.5444, longitude: 127.0374, radius: 3_000.0 };
+        let inside = |latitude: f64, longitude: f64| {
+            let cell = cell(latitude, longitude);
+            seoul.cells().iter().any(|(first, last)| (*first..=*last).contains(&cell))
+        };
+        assert!(inside(37.5444, 127.0374));
+        for step in 0..360 {
+            let angle = f64::from(step).to_radians();
+            let (high, wide) = (3_000.0 / DEGREE, 3_000.0 / DEGREE / seoul.narrowing());
+            assert!(inside(37.5444 + high * angle.sin(), 127.0374 + wide * angle.cos()), "{step}");
+        }
+        assert!(!inside(37.70, 127.0374) && !inside(37.5444, 127.25) && !inside(-37.5444, 127.0374));
+        assert!(seoul.cells().len() <= 3);
+        let pole = Circle { latitude: 90.0, longitude: 180.0, radius: 30_000.0 };
+        assert!(pole.cells().iter().all(|(first, last)| first <= last && first / ROW == last / ROW));
+    }
+}
