@@ -130,7 +130,7 @@ pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
         let view = client.room(room.id);
         ensure!(view.gaps + view.duplicates + view.resets == 0, "a client did not resume cleanly: {view:?}");
     }
-    let limit = world.scale(Duration::from_secs(30), Duration::from_secs(5));
+    let limit = world.scale(Duration::from_secs(30), Duration::from_secs(15));
     ensure!(took < limit, "{RECONNECTS} reconnects took {took:?}");
     party.quiet(talk).await?;
     let count = clients.len();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::wire::{Body, Change, Command, Frame};
 use futures_util::future::try_join_all;
+use reqwest::Method;
 use uuid::Uuid;
 
 use super::lasting;
@@ -19,15 +20,34 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn member_leaves_mid_stream(world: &mut World) -> Outcome<String> {
+    let (checked, _) = departs(world, Change::Left).await?;
+    Ok(checked)
+}
+
+pub(super) async fn member_removed_mid_stream(world: &mut World) -> Outcome<String> {
+    let (checked, (room, removed)) = departs(world, Change::Removed).await?;
+    let (status, _) =
+        world.rest()?.by(&removed).call(Method::PUT, &format!("/meetups/{room}/membership"), None).await?;
+    ensure!(status.is_client_error(), "the one who was removed joined again: {status}");
+    Ok(checked)
+}
+
+/// One of six is gone, by their own will or the host's; says what was checked, and who is gone from where.
+async fn departs(world: &mut World, how: Change) -> Outcome<(String, (Uuid, User))> {
     let mut party = world.party(6).await?;
     let room = party.room.id;
     let leaver = party.room.members.pop().unwrap_or_else(|| party.room.members[0].clone());
     let client = party.clients.pop().unwrap_or_else(|| party.clients[0].clone());
     let talk = party.talk();
     lasting(400).await;
-    world.rest()?.by(&leaver).delete(&format!("/meetups/{room}/membership")).await?;
+    let (host, rest) = (&party.room.members[0], world.rest()?);
+    match how {
+        Change::Removed => rest.by(host).delete(&format!("/meetups/{room}/members/{}", leaver.id)).await?,
+        _ => rest.by(&leaver).delete(&format!("/meetups/{room}/membership")).await?,
+    };
     let told = |view: &crate::client::View| {
-        let is_told = |body: &Body| matches!(body, Body::Member { user, change: Change::Left } if user.id == leaver.id);
+        let is_told =
+            |body: &Body| matches!(body, Body::Member { user, change } if user.id == leaver.id && *change == how);
         view.rooms.get(&room).is_some_and(|room| room.entries.iter().any(|entry| is_told(&entry.body)))
     };
     for other in party.clients.iter().chain([&client]) {
@@ -43,7 +63,7 @@ pub(super) async fn member_leaves_mid_stream(world: &mut World) -> Outcome<Strin
     let reply = again.join(room).await?;
     ensure!(matches!(reply, Frame::Error { .. }), "the one who left can come back in: {reply:?}");
     party.quiet(talk).await?;
-    party.finish().await
+    Ok((party.finish().await?, (room, leaver)))
 }
 
 pub(super) async fn join_storm(world: &mut World) -> Outcome<String> {
