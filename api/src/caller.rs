@@ -4,12 +4,26 @@ use common::tokens::{Access, AccessTokens};
 use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use crate::problem::{Code, Failure};
+use crate::{
+    auth::store::{self, User},
+    context::Context,
+    problem::{Code, Failure},
+};
 
 /// The user who is calling. Taking it as a parameter makes an operation need an access token.
 #[derive(SecurityScheme)]
 #[oai(rename = "access_token", ty = "bearer", bearer_format = "JWT", checker = "verify")]
 pub struct Caller(pub Access);
+
+impl Caller {
+    /// The caller's account. One that was withdrawn has left access tokens behind that are valid for a few minutes.
+    ///
+    /// # Errors
+    /// [`Code::Unauthenticated`] if it is withdrawn or gone.
+    pub async fn account(&self, cx: &Context) -> Result<User, Failure> {
+        Ok(store::active_user(&cx.db, self.0.user).await?.ok_or(Code::Unauthenticated)?)
+    }
+}
 
 async fn verify(request: &Request, bearer: Bearer) -> poem::Result<Access> {
     let tokens = request.data::<AccessTokens>().ok_or_else(|| Failure::from(Code::Internal))?;

@@ -153,6 +153,14 @@ pub async fn lock_user(tx: &mut Tx, id: Uuid) -> Result<Option<User>, DbError> {
     sql(select).bind(id).optional(tx).await
 }
 
+/// The account with an id, unless it was withdrawn, its row locked until the transaction ends.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn lock_active_user(tx: &mut Tx, id: Uuid) -> Result<Option<User>, DbError> {
+    Ok(lock_user(tx, id).await?.filter(|user| user.withdrawn_at.is_none()))
+}
+
 /// The account with an email, whatever its case.
 ///
 /// # Errors

@@ -95,6 +95,7 @@ impl Endpoints {
         input: Input<CommentText>,
     ) -> Result<Written, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound]) }>> {
         let text = text(&input.0)?;
+        caller.account(&cx).await?;
         Ok(Written::Created(Json(store::write(&cx.db, &cx.around, id.0, caller.0.user, &text).await?)))
     }
 

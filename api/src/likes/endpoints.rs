@@ -44,6 +44,7 @@ impl Endpoints {
         /// The meetup.
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
+        caller.account(&cx).await?;
         let like_count = store::set(&cx.db, &cx.around, id.0, caller.0.user, true).await?;
         Ok(Json(Likes { liked: true, like_count }))
     }

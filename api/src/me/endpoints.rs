@@ -9,14 +9,11 @@ use super::{
     rules, withdrawal,
 };
 use crate::{
-    auth::{
-        rules as account_rules,
-        store::{self, User},
-    },
+    auth::{rules as account_rules, store},
     caller::Caller,
     context::Context,
     input::{Fields, Input},
-    problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
+    problem::{Code, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
     stream::JsonStream,
 };
@@ -37,7 +34,7 @@ impl Endpoints {
     /// Your profile
     #[oai(path = "/", method = "get", operation_id = "get_me")]
     async fn get_me(&self, cx: Data<&Context>, caller: Caller) -> Result<Json<Profile>, Problem<SECURED>> {
-        Ok(Json(myself(&cx, &caller).await?.into()))
+        Ok(Json(caller.account(&cx).await?.into()))
     }
 
     /// Change your profile
@@ -50,12 +47,12 @@ impl Endpoints {
         caller: Caller,
         input: Input<ProfileChanges>,
     ) -> Result<Json<Profile>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NicknameTaken]) }>> {
-        let user = myself(&cx, &caller).await?;
+        let user = caller.account(&cx).await?;
         let mut fields = Fields::new();
         let profile = rules::changed(&mut fields, &user, input.0);
         fields.finish()?;
         store::update_profile(&cx.db, user.id, &profile).await?;
-        Ok(Json(myself(&cx, &caller).await?.into()))
+        Ok(Json(caller.account(&cx).await?.into()))
     }
 
     /// Change your password
@@ -72,7 +69,7 @@ impl Endpoints {
         let mut fields = Fields::new();
         account_rules::password(&mut fields, "new_password", &new_password);
         fields.finish()?;
-        let old = myself(&cx, &caller).await?.password_hash;
+        let old = caller.account(&cx).await?.password_hash;
         if !cx.passwords.verify(old_password, old.clone()).await? {
             return Err(Code::WrongPassword.into());
         }
@@ -102,12 +99,7 @@ impl Endpoints {
     /// One JSON document, written while it is read: it has no limit of size.
     #[oai(path = "/export", method = "get", operation_id = "export_me")]
     async fn export_me(&self, cx: Data<&Context>, caller: Caller) -> Result<JsonStream<Export>, Problem<SECURED>> {
-        let user = myself(&cx, &caller).await?;
+        let user = caller.account(&cx).await?;
         Ok(JsonStream::new(export::stream(cx.0.clone(), user)))
     }
-}
-
-/// The caller's account. One that was withdrawn has left valid tokens behind for a few minutes.
-async fn myself(cx: &Context, caller: &Caller) -> Result<User, Failure> {
-    Ok(store::active_user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?)
 }

@@ -72,6 +72,7 @@ impl From<MeetupError> for Failure {
             MeetupError::Over => Code::MeetupOver.into(),
             MeetupError::Removed => Code::RemovedFromMeetup.into(),
             MeetupError::HostCannotLeave => Code::HostCannotLeave.into(),
+            MeetupError::NoAccount => Code::Unauthenticated.into(),
             MeetupError::NotTheHost => Code::NotTheHost.into(),
             MeetupError::NotAMember => Code::HostMustBeMember.into(),
             MeetupError::TooManyMembers => Code::CapacityBelowMembers.into(),
@@ -251,6 +252,7 @@ impl Endpoints {
         Json<MyMembership>,
         Problem<{ SECURED | codes(&[Code::NotFound, Code::MeetupOver, Code::RemovedFromMeetup]) }>,
     > {
+        caller.account(&cx).await?;
         let row = members::join(&cx.db, &cx.around, id.0, caller.0.user).await?;
         cx.relay.wake();
         let state = if row.is(MemberState::Member) { Standing::Member } else { Standing::Waiting };

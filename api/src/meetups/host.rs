@@ -17,7 +17,7 @@ use super::{
     rules,
     store::{self, MeetupError, MeetupRow},
 };
-use crate::input::Fields;
+use crate::{auth::store as accounts, input::Fields};
 
 /// Takes the lock of a meetup's row for its host.
 async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupError> {
@@ -113,9 +113,11 @@ pub async fn hand_over(
 ) -> Result<MeetupRow, MeetupError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
+        // A withdrawal calls off what its host has: nothing must be handed to them behind its back.
+        let stays = accounts::lock_active_user(tx, heir).await?.is_some();
         lock_open(tx, meetup, host, now).await?;
         let row = members::find(&mut *tx, meetup, heir).await?;
-        if !row.is_some_and(|row| row.is(MemberState::Member)) {
+        if !stays || !row.is_some_and(|row| row.is(MemberState::Member)) {
             return Err(MeetupError::NotAMember);
         }
         if heir != host {

@@ -14,7 +14,7 @@ use super::{
     model::{Meetup, NewMeetup, Place, Region},
     rules, search,
 };
-use crate::problem::Failure;
+use crate::{auth::store as accounts, problem::Failure};
 
 /// Why a meetup cannot be changed as asked.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum MeetupError {
     /// The host must hand over first.
     #[error("the host cannot leave")]
     HostCannotLeave,
+    /// The account of whoever asks was withdrawn.
+    #[error("no such account")]
+    NoAccount,
     /// Only the host may.
     #[error("not the host")]
     NotTheHost,
@@ -136,10 +139,12 @@ pub const FROM: &str = " FROM meetups m JOIN users u ON u.id = m.host_id";
 /// Opens a meetup whose only member is its host. `new` has passed the rules.
 ///
 /// # Errors
-/// See [`DbError`].
-pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup) -> Result<Uuid, DbError> {
+/// [`MeetupError::NoAccount`], or the database's.
+pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup) -> Result<Uuid, MeetupError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| async {
+        // A withdrawal calls off what its host has opened: none must be opened behind its back.
+        accounts::lock_active_user(tx, host).await?.ok_or(MeetupError::NoAccount)?;
         insert(tx, id, host, new, 1, now).await?;
         sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
             .bind(id)
@@ -148,7 +153,7 @@ pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup)
             .bind(now)
             .run(&mut *tx)
             .await?;
-        Ok::<_, DbError>(id)
+        Ok(id)
     })
 }
 

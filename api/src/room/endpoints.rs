@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::model::{EntryItem, EntryPage, NewMessage, NewNotice, Posted, RoomPresence};
 use crate::{
-    auth::store,
     caller::Caller,
     context::Context,
     input::{Fields, Input},
@@ -218,7 +217,7 @@ async fn host(cx: &Context, room: Uuid, caller: &Caller) -> Result<(), Failure> 
 }
 
 async fn person(cx: &Context, caller: &Caller) -> Result<Person, Failure> {
-    let user = store::active_user(&cx.db, caller.0.user).await?.ok_or(Code::Unauthenticated)?;
+    let user = caller.account(cx).await?;
     Ok(Person { id: user.id, nickname: user.nickname })
 }
 

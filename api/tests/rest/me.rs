@@ -45,8 +45,13 @@ async fn restore(service: &Service, token: &Value) -> Answer {
 
 /// A meetup that begins `days` from now.
 pub(crate) async fn open_meetup(service: &Service, host: &User, days: u32) -> String {
+    let meetup = new_meetup(service, days);
+    service.post("/meetups", host, meetup).await.expect(201)["id"].as_str().expect("an id").to_owned()
+}
+
+fn new_meetup(service: &Service, days: u32) -> Value {
     let starts_at = common::time::Clock::now(&service.clock) + DAY * days;
-    let body = json!({
+    json!({
         "title": "점심 스트레칭", "description": "같이 움직여요.",
         "place": {
             "name": "서울숲", "road_address": "서울 성동구 뚝섬로 273", "lot_address": "서울 성동구 성수동1가 678-1",
@@ -54,8 +59,7 @@ pub(crate) async fn open_meetup(service: &Service, host: &User, days: u32) -> St
             "region": {"sido": "서울특별시", "sigungu": "성동구", "code": "1120011400"}
         },
         "starts_at": starts_at, "ends_at": starts_at + Duration::from_secs(3600), "capacity": 2
-    });
-    service.post("/meetups", host, body).await.expect(201)["id"].as_str().expect("an id").to_owned()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +145,49 @@ async fn a_withdrawn_account_can_be_restored() {
         let back = user_of(&restored[0].body);
         assert_eq!(service.get("/me", &back).await.expect(200)["nickname"], "밍기");
         log_in(&service, "a@example.com", "stretch2gether").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_withdraws_hosts_nothing_that_is_still_to_come() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let (mingi, friend) = (service.sign_up("밍기").await, service.sign_up("무너").await);
+        let handed = open_meetup(&service, &friend, 3).await;
+        service.put(&format!("/meetups/{handed}/membership"), &mingi, None).await.expect(200);
+        let open = async |_| {
+            let answer = service.post("/meetups", &mingi, new_meetup(&service, 3)).await;
+            assert!(answer.status == 201 || answer.status == 401, "{:#}", answer.body);
+        };
+        let hand_over = async {
+            let heir = json!({"user_id": mingi.id});
+            let answer = service.put(&format!("/meetups/{handed}/host"), &friend, Some(heir)).await;
+            assert!(answer.status == 200 || answer.status == 409, "{:#}", answer.body);
+        };
+        let leave = async {
+            service.delete("/me", &mingi).await.expect(204);
+        };
+        let opening = async {
+            futures_util::future::join_all((0..8).map(open)).await;
+        };
+        tokio::join!(opening, hand_over, leave);
+        let still_hosted: Option<i64> = sql("SELECT COUNT(*) FROM meetups WHERE host_id = ? AND cancelled_at IS NULL")
+            .bind(mingi.id.parse::<uuid::Uuid>().expect("an id"))
+            .scalar(&service.backends.db)
+            .await
+            .expect("a count");
+        assert_eq!(still_hosted, Some(0));
+
+        // Their access token is valid for some minutes still: nothing is done with it.
+        let other = open_meetup(&service, &friend, 3).await;
+        service.post("/meetups", &mingi, new_meetup(&service, 3)).await.refused(401, "unauthenticated");
+        service.put(&format!("/meetups/{other}/membership"), &mingi, None).await.refused(401, "unauthenticated");
+        service.put(&format!("/meetups/{other}/like"), &mingi, None).await.refused(401, "unauthenticated");
+        let comment = service.post(&format!("/meetups/{other}/comments"), &mingi, json!({"text": "안녕"})).await;
+        comment.refused(401, "unauthenticated");
+        let heir = json!({"user_id": mingi.id});
+        let refused = service.put(&format!("/meetups/{other}/host"), &friend, Some(heir)).await;
+        assert_eq!(refused.status, 409, "{:#}", refused.body);
     }
 }
 
