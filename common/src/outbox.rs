@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ use crate::{
 /// Rows relayed between two deletions, at most: fewer than the nonces that a log remembers (256), so that a crash
 /// before the deletion cannot repeat an entry.
 const BATCH: u32 = 64;
+/// How long rows that were read may be relayed. A process that was stopped for longer reads them again: another one may
+/// have relayed them, and so many after them that the log does not remember these.
+const FRESH: Duration = Duration::from_secs(5);
 /// Rooms that may fail before the relay pauses: by then it is the room log that fails, and not some of its rooms.
 const STUCK: usize = 16;
 /// How often the relay looks for rows that a crashed process left behind.
@@ -116,10 +119,15 @@ impl Relay {
         let (mut after, mut stuck, mut failure) = (0, HashSet::new(), None);
         while stuck.len() < STUCK {
             let rows = self.rows_after(after).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.position;
-            let mut done = Vec::new();
+            if rows.is_empty() {
+                break;
+            }
+            let (read_at, mut done) = (Instant::now(), Vec::new());
             for row in rows {
+                if read_at.elapsed() > FRESH {
+                    break;
+                }
+                after = row.position;
                 if stuck.contains(&row.room_id) {
                     continue;
                 }

@@ -78,6 +78,32 @@ pub(super) async fn api_killed_right_after_joins(world: &mut World) -> Outcome<S
     Ok(format!("{} joined, {unanswered} asked twice; {}", everybody.len(), party.finish().await?))
 }
 
+pub(super) async fn relay_paused_while_another_works(world: &mut World) -> Outcome<String> {
+    let party = world.party(3).await?;
+    let room = party.room.id;
+    let second = world.system.setup.start(Role::Api).await?;
+    let rest = crate::rest::Rest::new(second.api()?)?;
+    let newcomers = world.room(world.scale(60, 200)).await?.members;
+    for (round, chunk) in newcomers.chunks(20).enumerate() {
+        let joins = join_all(chunk.iter().map(|user| {
+            let rest = rest.by(user);
+            async move { rest.join(room).await }
+        }));
+        // The first service may be anywhere in its relaying when it stops, and when it goes on.
+        let (answers, paused) = tokio::join!(joins, async {
+            lasting(5 * round as u64).await;
+            world.system.api.program().signal(Signal::STOP)
+        });
+        paused?;
+        answers.into_iter().collect::<Outcome<Vec<()>>>()?;
+        lasting(world.scale(300, 6000)).await;
+        world.system.api.program().signal(Signal::CONT)?;
+    }
+    let everybody: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
+    everybody_is_told_once(world, &party, &everybody).await?;
+    Ok(format!("{} joined; {}", everybody.len(), party.finish().await?))
+}
+
 pub(super) async fn two_rest_services_relay(world: &mut World) -> Outcome<String> {
     let party = world.party(3).await?;
     let room = party.room.id;

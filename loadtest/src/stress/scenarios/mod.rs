@@ -301,6 +301,11 @@ fn of_members_and_data() -> Vec<Scenario> {
             "each join reaches the log exactly once"
         ),
         scenario!(
+            database::relay_paused_while_another_works,
+            "SIGSTOP to one of two REST services, again and again, while people join by the other",
+            "each join reaches the log exactly once"
+        ),
+        scenario!(
             database::two_rest_services_relay,
             "a second REST service runs beside the first while people join",
             "each join reaches the log exactly once"
