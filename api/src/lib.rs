@@ -39,6 +39,7 @@ pub mod problem;
 pub mod room;
 pub mod routines;
 pub mod server;
+mod silence;
 pub mod stream;
 pub mod today;
 pub mod workouts;

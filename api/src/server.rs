@@ -1,6 +1,6 @@
 //! Routes, middleware, listening and stopping.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use common::{bootstrap::Backends, ops::Ops};
 use poem::{
@@ -24,14 +24,14 @@ use crate::{
     cors::{self, Origins},
     docs, history, jobs, likes, me, meetups, monsters, page,
     problem::{Code, Failure, Language},
-    room, routines, today, workouts,
+    room, routines,
+    silence::Impatient,
+    today, workouts,
 };
 
 /// Where the operations live.
 const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// How long a connection may be silent: longer than load balancers keep one.
-const IDLE: Duration = Duration::from_secs(75);
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -195,13 +195,12 @@ pub async fn launch(
     let relay = tokio::spawn(context.relay.clone().run(stop.clone()));
     let jobs = tokio::spawn(jobs::run_configured(context.clone(), stop.clone()));
     let patience = context.config.shutdown_timeout;
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
+    let acceptor = Impatient(TcpAcceptor::from_tokio(listener)?);
     let stopped = async move {
         stop.cancelled().await;
         ops.drain();
     };
     let outcome = Server::new_with_acceptor(acceptor)
-        .idle_timeout(IDLE)
         .run_with_graceful_shutdown(app(&context).into_endpoint(), stopped, Some(patience))
         .await;
     ops_stop.cancel();
