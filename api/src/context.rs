@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use common::bootstrap::Backends;
 use uuid::Uuid;
 
-use crate::auth::passwords::Passwords;
+use crate::{auth::passwords::Passwords, places::kakao::Kakao};
 
 /// The backends, and what the service adds to them. Cheap to clone.
 #[derive(Clone)]
@@ -13,13 +13,20 @@ pub struct Context {
     backends: Backends,
     /// Hashes and verifies passwords.
     pub passwords: Arc<Passwords>,
+    /// Finds places, where a key for that is configured.
+    pub kakao: Option<Arc<Kakao>>,
 }
 
 impl Context {
     /// What endpoints work with, on `backends`.
     pub fn new(backends: Backends) -> Self {
         let passwords = Arc::new(Passwords::new(backends.config.bcrypt_cost));
-        Self { backends, passwords }
+        let config = &backends.config;
+        let kakao = config.kakao_rest_key.clone().and_then(|key| {
+            let made = Kakao::new(&config.kakao_base_url, key);
+            made.inspect_err(|error| tracing::error!(%error, "places cannot be looked up")).ok().map(Arc::new)
+        });
+        Self { backends, passwords, kakao }
     }
 
     /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they

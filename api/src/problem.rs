@@ -87,6 +87,8 @@ error_codes! {
     RoomReadOnly CONFLICT "room_read_only", "종료된 모임의 대화방은 읽기만 할 수 있습니다.", "The meetup is over: its room is read-only.";
     RoutineNameTaken CONFLICT "routine_name_taken", "같은 이름의 루틴이 있습니다.", "You have a routine with this name.";
     TooManyRoutines CONFLICT "too_many_routines", "루틴은 100개까지 만들 수 있습니다.", "You have 100 routines, which is the most one may have.";
+    PlacesNotConfigured SERVICE_UNAVAILABLE "places_not_configured", "장소 검색이 설정되어 있지 않습니다.", "Places are not set up on this server.";
+    PlacesUnavailable BAD_GATEWAY "places_unavailable", "지금은 장소를 찾을 수 없습니다.", "The place service does not answer; try again later.";
     TooLarge PAYLOAD_TOO_LARGE "too_large", "요청 본문이 너무 큽니다.", "The request body is larger than 64 KiB.";
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type", "JSON 본문이 필요합니다.", "The body must be application/json.";
     Internal INTERNAL_SERVER_ERROR "internal", "서버 오류가 발생했습니다.", "Something went wrong on our side.";

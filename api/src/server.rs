@@ -19,10 +19,10 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    actions, auth, comments,
+    actions, auth, calendars, comments,
     context::Context,
     cors::{self, Origins},
-    docs, history, jobs, likes, me, meetups, monsters, page,
+    docs, history, jobs, likes, me, meetups, monsters, page, places,
     problem::{Code, Failure, Language},
     room, routines,
     silence::Impatient,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Where the operations live.
-const BASE: &str = "/api/v1";
+pub const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
@@ -54,6 +54,10 @@ pub enum Tag {
     Meetups,
     /// Comments on meetups.
     Comments,
+    /// Meetups for calendar programs.
+    Calendars,
+    /// Places to meet at.
+    Places,
     /// A meetup's room: its log and its notice.
     Room,
 }
@@ -69,6 +73,7 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
             comments::endpoints::Endpoints,
         ),
         room::endpoints::Endpoints,
+        (calendars::endpoints::Endpoints, places::endpoints::Endpoints),
         (actions::endpoints::Endpoints, routines::endpoints::Endpoints, today::endpoints::Endpoints),
         (workouts::endpoints::Endpoints, monsters::endpoints::Endpoints, history::endpoints::Endpoints),
     );
@@ -109,12 +114,21 @@ async fn refuse_repeated_parameters<E: Endpoint>(next: Arc<E>, request: Request)
     next.call(request).await.map(IntoResponse::into_response)
 }
 
+/// A path without what is secret in it.
+fn loggable(path: &str) -> &str {
+    // The address of a feed is its key.
+    match path.find("/calendar-feeds/") {
+        Some(start) => &path[..start + "/calendar-feeds".len()],
+        None => path,
+    }
+}
+
 /// Gives the request an id, turns errors into problems, logs what failed on our side, and sets the headers of every answer.
 async fn finish<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let id = request_id(&request);
     let language = Language::preferred(request.header(header::ACCEPT_LANGUAGE));
     let secret = request.uri().path().starts_with(BASE);
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = loggable(request.uri().path()));
     let outcome = next.call(request).instrument(span.clone()).await;
     let mut response = match outcome {
         Ok(response) => response.into_response(),

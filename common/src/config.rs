@@ -357,6 +357,12 @@ settings! {
     room_store: Option<RoomStoreKind> = "";
     /// `kid:secret[,kid:secret…]`, secrets of 32 bytes or more; the first signs, all verify.
     jwt_keys: Option<JwtKeys> = "";
+    /// What clients reach the REST service as, such as `https://api.example.com`; empty: as each request names it.
+    public_url: Option<String> = "";
+    /// REST key of a Kakao application, for places; empty: places are not set up.
+    kakao_rest_key: Option<Secret> = "";
+    /// Where Kakao Local is.
+    kakao_base_url: String = "https://dapi.kakao.com";
     /// Work factor of the password hash (bcrypt), 4 to 31; 12 where it is not set, 4 in the test profile.
     bcrypt_cost: u32 = "12";
     /// How long an access token is valid (milliseconds).

@@ -9,6 +9,8 @@ use common::{
 };
 use uuid::Uuid;
 
+use crate::calendars;
+
 use super::{
     rules::Profile,
     sessions::{self, Device, Grant},
@@ -212,6 +214,8 @@ pub async fn replace_password(
         if replaced == 0 {
             return Ok(None);
         }
+        // Whoever knew the old password may know the feed's address too.
+        calendars::store::forget(&mut *tx, user).await?;
         Ok::<_, DbError>(Some(sessions::revoke_all_but(tx, user, Some(keep), now).await?))
     })
 }

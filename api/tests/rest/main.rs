@@ -3,6 +3,7 @@
 
 mod auth;
 mod books;
+mod calendars;
 mod comments;
 mod demo;
 mod document;
@@ -12,6 +13,7 @@ mod jobs;
 mod me;
 mod meetups;
 mod monsters;
+mod places;
 mod plans;
 mod purge;
 mod races;

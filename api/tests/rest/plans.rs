@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What people read most.
-const READS: [&str; 32] = [
+const READS: [&str; 34] = [
     "/me",
     "/me/today",
     "/history/habits",
@@ -41,6 +41,8 @@ const READS: [&str; 32] = [
     "/me/meetups?role=liked",
     "/me/meetups?role=commented",
     "/me/comments",
+    "/me/calendar-feed",
+    "/meetups/{meetup}/calendar.ics",
     "/me/export",
 ];
 

@@ -1,0 +1,69 @@
+//! Feeds in SQL.
+
+use common::{
+    db::{Db, DbError, Executor, sql},
+    membership::MemberState,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::meetups::store::{COLUMNS, FROM, MeetupRow};
+
+/// Meetups of a feed, at most.
+const MAX_EVENTS: u32 = 200;
+
+/// The token of a user's feed, which is `new` if there was none.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn token(db: &Db, user: Uuid, new: &str, now: Timestamp) -> Result<String, DbError> {
+    if let Some(token) = find(db, user).await? {
+        return Ok(token);
+    }
+    let insert =
+        format!("{} INTO calendar_feeds (user_id, token, created_at) VALUES (?, ?, ?)", db.dialect().insert_ignore());
+    sql(insert).bind(user).bind(new).bind(now).run(db).await?;
+    // Another request may have been first.
+    Ok(find(db, user).await?.unwrap_or_else(|| new.to_owned()))
+}
+
+async fn find(db: &Db, user: Uuid) -> Result<Option<String>, DbError> {
+    sql("SELECT token FROM calendar_feeds WHERE user_id = ?").bind(user).scalar(db).await
+}
+
+/// Makes a user's feed unreadable; the next one has another address.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn forget(executor: impl Executor, user: Uuid) -> Result<(), DbError> {
+    sql("DELETE FROM calendar_feeds WHERE user_id = ?").bind(user).run(executor).await?;
+    Ok(())
+}
+
+/// Whose feed has a token.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn owner(db: &Db, token: &str) -> Result<Option<Uuid>, DbError> {
+    sql("SELECT f.user_id FROM calendar_feeds f JOIN users u ON u.id = f.user_id WHERE f.token = ? AND u.withdrawn_at IS NULL")
+        .bind(token)
+        .scalar(db)
+        .await
+}
+
+/// The meetups that a user takes part in and that have not ended before `since`, the next first.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn meetups(db: &Db, user: Uuid, since: Timestamp) -> Result<Vec<MeetupRow>, DbError> {
+    sql(format!(
+        "SELECT {COLUMNS}{FROM} JOIN meetup_members mm ON mm.meetup_id = m.id \
+         WHERE mm.user_id = ? AND mm.state = ? AND m.ends_at >= ? ORDER BY m.starts_at, m.id LIMIT ?"
+    ))
+    .bind(user)
+    .bind(MemberState::Member.as_str())
+    .bind(since)
+    .bind(MAX_EVENTS)
+    .all(db)
+    .await
+}

@@ -1,0 +1,103 @@
+//! `/places`.
+
+use poem::web::Data;
+use poem_openapi::{OpenApi, param::Query, payload::Json};
+
+use super::{
+    kakao::{Kakao, KakaoError, PAGES, Search},
+    model::FoundPlace,
+};
+use crate::{
+    caller::Caller,
+    context::Context,
+    input::Fields,
+    meetups::model::Region,
+    page::{self, Page},
+    problem::{Code, Failure, Problem, SECURED, codes},
+    server::Tag,
+};
+
+/// Characters of a search, at most.
+const QUERY_CHARS: usize = 100;
+/// What every question to Kakao can end with.
+const ASKS: u128 = SECURED | codes(&[Code::InvalidInput, Code::PlacesNotConfigured, Code::PlacesUnavailable]);
+
+/// The operations.
+pub struct Endpoints;
+
+impl From<KakaoError> for Failure {
+    fn from(error: KakaoError) -> Self {
+        tracing::warn!(%error, "a place could not be looked up");
+        Self { cause: Some(error.to_string()), ..Code::PlacesUnavailable.into() }
+    }
+}
+
+fn kakao(cx: &Context) -> Result<&Kakao, Failure> {
+    cx.kakao.as_deref().ok_or_else(|| Code::PlacesNotConfigured.into())
+}
+
+fn latitude(fields: &mut Fields, lat: f64) {
+    fields.check((-90.0..=90.0).contains(&lat), "lat", "out_of_range");
+}
+
+fn longitude(fields: &mut Fields, lng: f64) {
+    fields.check((-180.0..=180.0).contains(&lng), "lng", "out_of_range");
+}
+
+#[OpenApi(prefix_path = "/places", tag = "Tag::Places")]
+impl Endpoints {
+    /// Find places
+    ///
+    /// By words, the nearest to a point first if one is given. 15 to a page.
+    #[oai(path = "/", method = "get", operation_id = "find_places")]
+    async fn find_places(
+        &self,
+        cx: Data<&Context>,
+        _caller: Caller,
+        /// 1–100 characters.
+        query: Query<String>,
+        /// WGS 84, degrees north; with `lng`.
+        lat: Query<Option<f64>>,
+        /// WGS 84, degrees east.
+        lng: Query<Option<f64>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Page<FoundPlace>>, Problem<ASKS>> {
+        let mut fields = Fields::new();
+        let query = fields.text("query", &query.0, QUERY_CHARS);
+        lat.0.map(|lat| latitude(&mut fields, lat));
+        lng.0.map(|lng| longitude(&mut fields, lng));
+        fields.check(lat.0.is_none() || lng.0.is_some(), "lng", "missing");
+        fields.check(lng.0.is_none() || lat.0.is_some(), "lat", "missing");
+        fields.finish()?;
+        let page: u32 = page::decode_cursor(cursor.0.as_deref())?.unwrap_or(1);
+        if !(1..=PAGES).contains(&page) {
+            return Err(page::invalid("cursor", "malformed").into());
+        }
+        let search = Search::new(query, lat.0.zip(lng.0), page);
+        let found = kakao(&cx)?.search(search, &*cx.around.clock).await?;
+        let next_cursor = found.more.then(|| page::encode_cursor(&(page + 1)));
+        Ok(Json(Page { items: found.places, next_cursor }))
+    }
+
+    /// The legal region of a point
+    ///
+    /// Not found at sea and outside Korea.
+    #[oai(path = "/region", method = "get", operation_id = "find_region")]
+    async fn find_region(
+        &self,
+        cx: Data<&Context>,
+        _caller: Caller,
+        /// WGS 84, degrees north.
+        lat: Query<f64>,
+        /// WGS 84, degrees east.
+        lng: Query<f64>,
+    ) -> Result<Json<Region>, Problem<{ ASKS | codes(&[Code::NotFound]) }>> {
+        let mut fields = Fields::new();
+        latitude(&mut fields, lat.0);
+        longitude(&mut fields, lng.0);
+        fields.finish()?;
+        let region = kakao(&cx)?.region(lat.0, lng.0, cx.around.clock.now()).await?;
+        Ok(Json(region.ok_or(Code::NotFound)?))
+    }
+}
