@@ -64,7 +64,7 @@ pub(super) async fn herd(world: &mut World) -> Outcome<String> {
         let view = client.room(room.id);
         ensure!(view.gaps + view.duplicates + view.resets == 0, "a client did not resume cleanly: {view:?}");
     }
-    let limit = Duration::from_secs(10);
+    let limit = world.scale(Duration::from_secs(10), Duration::from_secs(20));
     ensure!(took < limit, "{} clients needed {took:?}", clients.len());
     Ok(format!("{} clients back after {} ms", clients.len(), took.as_millis()))
 }

@@ -40,8 +40,10 @@ pub(super) async fn racing_nonces(world: &mut World) -> Outcome<String> {
     let mut party = world.party(2).await?;
     let (room, token) = (party.room.id, party.room.members[0].token.clone());
     let (mut a, mut b) = (seat(world, 0, &token, room).await?, seat(world, 1, &token, room).await?);
-    let count = world.scale(60, 400);
+    let count = world.scale(60, 200);
     for number in 0..count {
+        // Within the limit of commands a second once the burst is over: whoever meets it again and again is closed.
+        super::lasting(world.scale(0, 55)).await;
         let nonce = format!("경주 {number}");
         let (first, second) = tokio::join!(send(&mut a, room, &nonce), send(&mut b, room, &nonce));
         let ((seq, one), (other_seq, other)) = (first?, second?);
