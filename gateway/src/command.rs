@@ -15,7 +15,6 @@ use common::{
     tokens::Access,
     wire::{Body, Command, Ephemeral, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role},
 };
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     room::{FRESH_ENTRIES, NotYet, Room},
     seat::Seat,
     server::Gateway,
+    socket::Encoded,
 };
 
 /// How often a join reads the log again because the room went on meanwhile.
@@ -105,7 +105,7 @@ impl Member {
     }
 
     /// Carries out a command. Returns the frames to write, in order; a refusal is one of them.
-    pub async fn carry_out(self: Arc<Self>, command: Command) -> Vec<Utf8Bytes> {
+    pub async fn carry_out(self: Arc<Self>, command: Command) -> Vec<Encoded> {
         let id = command.id();
         let outcome = match command {
             Command::Join { id, room, since } => self.join(id, room, since).await,
@@ -123,7 +123,7 @@ impl Member {
     }
 
     /// The frame of a refusal, counted.
-    pub fn refuse(&self, refusal: Refusal) -> Utf8Bytes {
+    pub fn refuse(&self, refusal: Refusal) -> Encoded {
         self.gateway.count_error(refusal.code);
         frame::encode(&refusal.into_frame())
     }
@@ -144,7 +144,7 @@ impl Member {
         }
     }
 
-    async fn join(&self, id: u64, room_id: Uuid, since: Option<Position>) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn join(&self, id: u64, room_id: Uuid, since: Option<Position>) -> Result<Vec<Encoded>, Refusal> {
         self.check_room_limit(room_id)?;
         // The order matters. Subscribed to the room first, a removal that the membership check does not see yet arrives
         // as an entry; the notice read after the page is never older than it.
@@ -166,7 +166,7 @@ impl Member {
         membership: Membership,
         entered: Entered,
         since: Option<Position>,
-    ) -> Result<Vec<Utf8Bytes>, Refusal> {
+    ) -> Result<Vec<Encoded>, Refusal> {
         let room_id = room.id;
         let (mut page, recovered) = self.first_page(room_id, since).await?;
         let notice = self.gateway.rooms.notice(room_id).await?;
@@ -252,7 +252,7 @@ impl Member {
         Ok((store.read(room, Range::Latest, FRESH_ENTRIES).await?, false))
     }
 
-    async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Encoded>, Refusal> {
         let role = self.writable_seat(room).await?.role();
         if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
             return Err(Refusal::new(id, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
@@ -265,30 +265,30 @@ impl Member {
         Ok(ack)
     }
 
-    async fn edit(&self, id: u64, room: Uuid, target: u64, text: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn edit(&self, id: u64, room: Uuid, target: u64, text: &str) -> Result<Vec<Encoded>, Refusal> {
         let role = self.writable_seat(room).await?.role();
         let text = clean(text, self.gateway.config.message_chars)?;
         self.append(id, room, role, None, Body::Edited { user: self.person.clone(), target, text }).await
     }
 
-    async fn delete(&self, id: u64, room: Uuid, target: u64) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn delete(&self, id: u64, room: Uuid, target: u64) -> Result<Vec<Encoded>, Refusal> {
         let role = self.writable_seat(room).await?.role();
         self.append(id, room, role, None, Body::Deleted { user: self.person.clone(), target }).await
     }
 
-    async fn read(&self, room: Uuid, seq: u64) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn read(&self, room: Uuid, seq: u64) -> Result<Vec<Encoded>, Refusal> {
         self.seat(room)?;
         self.gateway.rooms.mark_read(room, &self.person, seq).await?;
         Ok(Vec::new())
     }
 
-    async fn typing(&self, room: Uuid) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn typing(&self, room: Uuid) -> Result<Vec<Encoded>, Refusal> {
         self.writable_seat(room).await?;
         self.gateway.rooms.tell(&Ephemeral::Typing { room, user: self.person.clone() }).await?;
         Ok(Vec::new())
     }
 
-    async fn notice(&self, id: u64, room: Uuid, text: Option<&str>) -> Result<Vec<Utf8Bytes>, Refusal> {
+    async fn notice(&self, id: u64, room: Uuid, text: Option<&str>) -> Result<Vec<Encoded>, Refusal> {
         if self.writable_seat(room).await?.role() != Role::Host {
             return Err(Refusal::new(id, ErrorCode::NotTheHost, "only the host sets the notice"));
         }
@@ -303,7 +303,7 @@ impl Member {
         role: Role,
         nonce: Option<String>,
         body: Body,
-    ) -> Result<Vec<Utf8Bytes>, Refusal> {
+    ) -> Result<Vec<Encoded>, Refusal> {
         let draft = Draft { author: self.person.id, role, nonce, at: self.gateway.clock.now(), body };
         let appended = self.gateway.rooms.append(room, draft).await?;
         let ack = Frame::Ack {
@@ -316,7 +316,7 @@ impl Member {
         Ok(vec![frame::encode(&ack)])
     }
 
-    fn refresh(&self, id: u64, token: &str) -> Result<Vec<Utf8Bytes>, Refusal> {
+    fn refresh(&self, id: u64, token: &str) -> Result<Vec<Encoded>, Refusal> {
         match self.gateway.tokens.verify(token) {
             Ok(access) if access.user == self.person.id => {
                 *lock(&self.access) = access;
@@ -327,7 +327,7 @@ impl Member {
         }
     }
 
-    async fn leave(&self, id: u64, room: Uuid) -> Vec<Utf8Bytes> {
+    async fn leave(&self, id: u64, room: Uuid) -> Vec<Encoded> {
         let joined = lock(&self.rooms).remove(&room);
         if let Some((joined, _)) = joined {
             self.exit(&joined).await;

@@ -5,7 +5,8 @@ use common::{
     wire::{Command, ErrorCode, Frame},
 };
 use serde::Deserialize;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::socket::Encoded;
 
 /// A command that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,18 +74,22 @@ pub fn check_decoding(text: &str) {
     }
 }
 
-/// The text of a frame.
-pub fn encode(frame: &Frame) -> Utf8Bytes {
+/// A frame as it goes over the wire.
+pub fn encode(frame: &Frame) -> Encoded {
     // Frames are made of texts, numbers and ids: nothing that JSON could refuse.
-    serde_json::to_string(frame).unwrap_or_default().into()
+    Encoded::text(&serde_json::to_string(frame).unwrap_or_default())
 }
 
-/// The text of a `joined` frame whose entries, empty in `frame`, are `entries` as they were encoded when appended.
-pub fn encode_joined(frame: &Frame, entries: &[RawEntry]) -> Utf8Bytes {
+/// A `joined` frame whose entries, empty in `frame`, are `entries` as they were encoded when appended.
+pub fn encode_joined(frame: &Frame, entries: &[RawEntry]) -> Encoded {
+    Encoded::text(&splice(frame, entries))
+}
+
+fn splice(frame: &Frame, entries: &[RawEntry]) -> String {
     const EMPTY: &str = r#""entries":["#;
     let text = serde_json::to_string(frame).unwrap_or_default();
     // Nothing before the entries comes from a user, so the first match is the place.
-    let Some(place) = text.find(EMPTY).map(|start| start + EMPTY.len()) else { return text.into() };
+    let Some(place) = text.find(EMPTY).map(|start| start + EMPTY.len()) else { return text };
     let size = text.len() + entries.iter().map(|entry| entry.json.len() + 1).sum::<usize>();
     let mut spliced = String::with_capacity(size);
     spliced.push_str(&text[..place]);
@@ -95,7 +100,7 @@ pub fn encode_joined(frame: &Frame, entries: &[RawEntry]) -> Utf8Bytes {
         spliced.push_str(&entry.json);
     }
     spliced.push_str(&text[place..]);
-    spliced.into()
+    spliced
 }
 
 #[cfg(test)]
@@ -156,7 +161,7 @@ mod tests {
         };
         let raw = |seq| RawEntry { seq, json: format!(r#"{{"seq":{seq}}}"#).into() };
         for entries in [vec![], vec![raw(1)], vec![raw(1), raw(2)]] {
-            let text = encode_joined(&frame, &entries);
+            let text = splice(&frame, &entries);
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             let seqs: Vec<u64> =
                 value["entries"].as_array().expect("entries").iter().filter_map(|e| e["seq"].as_u64()).collect();

@@ -7,11 +7,12 @@
 //! | [`command`] | what each command does |
 //! | [`hub`], [`room`], [`seat`] | the rooms with someone in them, and who sits where |
 //! | [`queue`] | what waits for one connection, bounded |
-//! | [`frame`] | reading commands, writing frames |
+//! | [`frame`] | reading commands, making frames |
+//! | [`socket`] | reading and writing one connection's frames |
 //! | [`metrics`] | what is counted |
 //!
 //! A message crosses: session → `RoomStore::append` → ack; and: bus → room → every seat's queue → that connection's session,
-//! which writes all that waits and flushes once.
+//! which writes all that waits at once.
 
 pub mod command;
 pub mod frame;
@@ -22,5 +23,6 @@ pub mod room;
 pub mod seat;
 pub mod server;
 pub mod session;
+pub mod socket;
 
 pub use server::launch;

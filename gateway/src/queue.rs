@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use common::wire::close;
+
+use crate::socket::Encoded;
 
 /// Why and how a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: Vec<Utf8Bytes>,
+    frames: Vec<Encoded>,
     bytes: usize,
     closing: Option<Closing>,
 }
@@ -41,19 +42,19 @@ impl Queue {
     }
 
     /// Adds a frame. `false` if the connection is closing, this overflow included.
-    pub fn push(&self, frame: Utf8Bytes) -> bool {
+    pub fn push(&self, frame: Encoded) -> bool {
         self.push_all(std::iter::once(frame)) == 1
     }
 
     /// Adds frames in order. Returns how many are queued: all, or none if the connection is closing, this overflow included.
-    pub fn push_all(&self, frames: impl Iterator<Item = Utf8Bytes>) -> usize {
+    pub fn push_all(&self, frames: impl Iterator<Item = Encoded>) -> usize {
         let mut state = self.lock();
         if state.closing.is_some() {
             return 0;
         }
         let before = state.frames.len();
         for frame in frames {
-            state.bytes += frame.len();
+            state.bytes += frame.size();
             state.frames.push(frame);
         }
         let after = state.frames.len();
@@ -74,14 +75,14 @@ impl Queue {
         after - before
     }
 
-    /// Adds a frame that may be missed, unless the queue is half full: what is in the log has precedence.
-    pub fn push_if_idle(&self, frame: Utf8Bytes) {
+    /// Adds frames that may be missed, unless the queue is half full: what is in the log has precedence.
+    pub fn push_if_idle(&self, frames: impl Iterator<Item = Encoded>) {
         let idle = {
             let state = self.lock();
             state.frames.len() < self.max_frames / 2 && state.bytes < self.max_bytes / 2
         };
         if idle {
-            self.push(frame);
+            self.push_all(frames.take(self.max_frames / 2));
         }
     }
 
@@ -98,7 +99,7 @@ impl Queue {
 
     /// Waits until there is something to write or the connection ends, and moves what waits into `batch`, which must be
     /// empty. Safe to cancel.
-    pub async fn take(&self, batch: &mut Vec<Utf8Bytes>) -> Option<Closing> {
+    pub async fn take(&self, batch: &mut Vec<Encoded>) -> Option<Closing> {
         loop {
             if let Some(closing) = self.take_now(batch) {
                 return closing;
@@ -107,7 +108,7 @@ impl Queue {
         }
     }
 
-    fn take_now(&self, batch: &mut Vec<Utf8Bytes>) -> Option<Option<Closing>> {
+    fn take_now(&self, batch: &mut Vec<Encoded>) -> Option<Option<Closing>> {
         let mut state = self.lock();
         std::mem::swap(&mut state.frames, batch);
         state.bytes = 0;
@@ -134,19 +135,19 @@ mod tests {
     #[tokio::test]
     async fn frames_come_out_in_order_and_all_at_once() {
         let queue = Queue::new(3, 100);
-        assert!(queue.push("a".into()) && queue.push("b".into()));
+        assert!(queue.push(Encoded::text("a")) && queue.push(Encoded::text("b")));
         let mut batch = Vec::new();
         assert_eq!(queue.take(&mut batch).await, None);
-        assert_eq!(batch, [Utf8Bytes::from("a"), Utf8Bytes::from("b")]);
+        assert_eq!(batch, [Encoded::text("a"), Encoded::text("b")]);
     }
 
     #[tokio::test]
     async fn one_frame_or_byte_too_many_closes_and_frees_what_waited() {
-        for (queue, frames) in [(Queue::new(2, 100), 2), (Queue::new(100, 2), 2)] {
+        for (queue, frames) in [(Queue::new(2, 100), 2), (Queue::new(100, 6), 2)] {
             for _ in 0..frames {
-                assert!(queue.push("x".into()));
+                assert!(queue.push(Encoded::text("x")));
             }
-            assert!(!queue.push("x".into()));
+            assert!(!queue.push(Encoded::text("x")));
             queue.overflowed().await;
             let mut batch = Vec::new();
             assert_eq!(queue.take(&mut batch).await.map(|closing| closing.code), Some(close::SLOW_READER));
@@ -158,7 +159,7 @@ mod tests {
     async fn what_may_be_missed_never_overflows() {
         let queue = Queue::new(4, 100);
         for _ in 0..9 {
-            queue.push_if_idle("x".into());
+            queue.push_if_idle(std::iter::once(Encoded::text("x")));
         }
         let mut batch = Vec::new();
         assert_eq!((queue.take(&mut batch).await, batch.len()), (None, 2));
@@ -167,12 +168,12 @@ mod tests {
     #[tokio::test]
     async fn closing_lets_what_waits_go_first_and_keeps_its_first_reason() {
         let queue = Queue::new(2, 100);
-        assert!(queue.push("bye".into()));
+        assert!(queue.push(Encoded::text("bye")));
         queue.close(Closing { code: close::RESTART, reason: "restart" });
         queue.close(Closing { code: close::FORBIDDEN, reason: "other" });
-        assert!(!queue.push("late".into()));
+        assert!(!queue.push(Encoded::text("late")));
         let mut batch = Vec::new();
         assert_eq!(queue.take(&mut batch).await.map(|closing| closing.code), Some(close::RESTART));
-        assert_eq!(batch, [Utf8Bytes::from("bye")]);
+        assert_eq!(batch, [Encoded::text("bye")]);
     }
 }

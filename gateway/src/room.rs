@@ -21,10 +21,9 @@ use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior},
 };
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use crate::{frame, metrics::Metrics, seat::Seat};
+use crate::{frame, metrics::Metrics, seat::Seat, socket::Encoded};
 
 /// Entries a `joined` frame brings to someone without a position.
 pub const FRESH_ENTRIES: usize = 50;
@@ -40,6 +39,8 @@ const LINGER: Duration = Duration::from_secs(10);
 /// A room that has just delivered gathers what comes within this time and delivers it at once: each connection is then woken
 /// and its socket written to once for several entries. Rooms with fewer entries than one in this time never wait.
 const GATHER: Duration = Duration::from_millis(10);
+/// What is not in the log is gathered for this long: when many come or go at once, each connection hears of several together.
+const GATHER_MENTIONS: Duration = Duration::from_millis(50);
 /// How often a big room tells what it has summarised.
 const SUMMARY: Duration = Duration::from_secs(1);
 /// Between two attempts to read the log while it does not answer.
@@ -61,8 +62,13 @@ struct State {
     progress: Progress,
     seats: Vec<Arc<Seat>>,
     /// Entries that are numbered but not handed out yet, with their frames.
-    gathered: Vec<(u64, Utf8Bytes)>,
+    gathered: Vec<(u64, Encoded)>,
     delivered_at: Instant,
+    /// What was said in passing and is not handed out yet, with the user who need not hear it; and since when it waits.
+    mentions: Vec<(Option<Uuid>, Encoded)>,
+    /// How many were handed out before those.
+    mentioned: u64,
+    mentioned_at: Instant,
     ring: VecDeque<RawEntry>,
     ring_bytes: usize,
     closed: bool,
@@ -85,6 +91,13 @@ impl Summary {
     const fn is_empty(&self) -> bool {
         !self.presence && self.typing.is_none() && self.read.is_none()
     }
+}
+
+/// What the room does by itself, and when.
+struct Due {
+    deserted: Option<Instant>,
+    entries: Option<Instant>,
+    mentions: Option<Instant>,
 }
 
 /// Why a seat cannot be taken yet.
@@ -132,6 +145,9 @@ impl Room {
             seats: Vec::new(),
             gathered: Vec::new(),
             delivered_at: Instant::now(),
+            mentions: Vec::new(),
+            mentioned: 0,
+            mentioned_at: Instant::now(),
             ring: VecDeque::new(),
             ring_bytes: 0,
             closed: false,
@@ -149,7 +165,7 @@ impl Room {
         let mut summary = tokio::time::interval(SUMMARY);
         summary.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let (deserted, gathered) = self.due();
+            let Due { deserted, entries, mentions } = self.due();
             tokio::select! {
                 signal = subscription.next() => match signal {
                     Some(Signal::Entry { epoch, entry }) => self.on_entry(epoch, entry).await,
@@ -160,8 +176,11 @@ impl Room {
                 () = self.check.notified() => self.heal().await,
                 // Begins the wait below.
                 () = self.emptied.notified() => {}
-                () = tokio::time::sleep_until(gathered.unwrap_or_else(Instant::now)), if gathered.is_some() => {
+                () = tokio::time::sleep_until(entries.unwrap_or_else(Instant::now)), if entries.is_some() => {
                     self.hand_out(&mut self.lock());
+                }
+                () = tokio::time::sleep_until(mentions.unwrap_or_else(Instant::now)), if mentions.is_some() => {
+                    hand_out_mentions(&mut self.lock());
                 }
                 _ = summary.tick(), if self.has_summary() => self.tell_summary(),
                 () = tokio::time::sleep_until(deserted.unwrap_or_else(Instant::now)), if deserted.is_some() => {
@@ -259,17 +278,19 @@ impl Room {
         Ok(())
     }
 
-    /// When the room is given up and when it hands out what it has gathered, if it does.
-    fn due(&self) -> (Option<Instant>, Option<Instant>) {
+    fn due(&self) -> Due {
         let state = self.lock();
-        let gathered = (!state.gathered.is_empty()).then(|| state.delivered_at + GATHER);
-        (state.empty_since.map(|since| since + LINGER), gathered)
+        Due {
+            deserted: state.empty_since.map(|since| since + LINGER),
+            entries: (!state.gathered.is_empty()).then(|| state.delivered_at + GATHER),
+            mentions: (!state.mentions.is_empty()).then(|| state.mentioned_at + GATHER_MENTIONS),
+        }
     }
 
     /// Takes the next entry of the log to every seat, at once or gathered with those that follow. Its frame is made once;
     /// each queue gets a cheap clone.
     fn deliver(&self, state: &mut State, entry: RawEntry) {
-        state.gathered.push((entry.seq, Utf8Bytes::from(&*entry.json)));
+        state.gathered.push((entry.seq, Encoded::text(&entry.json)));
         // A frame that this cannot read is passed on all the same.
         let head = serde_json::from_str::<Head<'_>>(&entry.json).ok().filter(|head| head.kind != "message");
         if head.is_some() || state.gathered.len() >= MAX_GATHERED || state.delivered_at.elapsed() >= GATHER {
@@ -289,6 +310,8 @@ impl Room {
     }
 
     fn hand_out(&self, state: &mut State) {
+        // Said before: who has just written is not heard to write after that.
+        hand_out_mentions(state);
         let delivered: usize = state.seats.iter().map(|seat| seat.deliver(&state.gathered)).sum();
         self.metrics.deliveries.inc_by(delivered as u64);
         state.gathered.clear();
@@ -311,11 +334,15 @@ impl Room {
         }
         let author = match event {
             Ephemeral::Typing { user, .. } => Some(user.id),
-            Ephemeral::Presence { .. } | Ephemeral::Read { .. } => None,
+            Ephemeral::Presence { joined, .. } => joined.as_ref().map(|person| person.id),
+            Ephemeral::Read { .. } => None,
         };
-        let text = Utf8Bytes::from(&*json);
-        for seat in state.seats.iter().filter(|seat| author != Some(seat.user)) {
-            seat.mention(text.clone());
+        if state.mentions.is_empty() {
+            state.mentioned_at = Instant::now();
+        }
+        state.mentions.push((author, Encoded::text(&json)));
+        if state.mentions.len() >= MAX_GATHERED {
+            hand_out_mentions(&mut state);
         }
     }
 
@@ -333,8 +360,8 @@ impl Room {
             Arc::from(serde_json::to_string(&event).unwrap_or_default())
         });
         for json in [presence, typing, read].into_iter().flatten() {
-            let text = Utf8Bytes::from(&*json);
-            state.seats.iter().for_each(|seat| seat.mention(text.clone()));
+            let text = Encoded::text(&json);
+            state.seats.iter().for_each(|seat| seat.mention(std::iter::once(text.clone())));
         }
     }
 
@@ -357,6 +384,7 @@ impl Room {
             return Err(NotYet::Behind);
         }
         let seat = Arc::new(seat(have.seq.max(position.seq)));
+        seat.hear_from(state.mentioned + state.mentions.len() as u64);
         state.seats.retain(|other| other.connection != seat.connection);
         state.seats.push(Arc::clone(&seat));
         state.empty_since = None;
@@ -392,6 +420,16 @@ impl Room {
         // Nothing between lock and unlock can panic half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn hand_out_mentions(state: &mut State) {
+    for seat in &state.seats {
+        let heard = (state.mentioned..).zip(&state.mentions).filter(|(number, _)| seat.hears(*number));
+        let others = heard.filter(|(_, (author, _))| *author != Some(seat.user));
+        seat.mention(others.map(|(_, (_, frame))| frame.clone()));
+    }
+    state.mentioned += state.mentions.len() as u64;
+    state.mentions.clear();
 }
 
 /// What an entry changes about who may do what. Returns the seats that are given up by it.

@@ -6,10 +6,9 @@ use std::sync::{
 };
 
 use common::{membership::Membership, time::Timestamp, wire::Role};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use crate::queue::Queue;
+use crate::{queue::Queue, socket::Encoded};
 
 /// A connection's place in a room. What the room's log says of the user changes it, and commands are judged by it without
 /// asking the database.
@@ -22,6 +21,8 @@ pub struct Seat {
     queue: Arc<Queue>,
     /// Entries up to this one came with `joined`.
     after: AtomicU64,
+    /// The first mention that came after the seat was taken.
+    hears_from: AtomicU64,
     host: AtomicBool,
     gone: AtomicBool,
     read_only_from: AtomicI64,
@@ -35,6 +36,7 @@ impl Seat {
             user,
             queue,
             after: AtomicU64::new(after),
+            hears_from: AtomicU64::new(0),
             host: AtomicBool::new(membership.role == Role::Host),
             gone: AtomicBool::new(false),
             read_only_from: AtomicI64::new(membership.read_only_from.millis()),
@@ -42,7 +44,7 @@ impl Seat {
     }
 
     /// Delivers frames of entries, but those that came with `joined`. Returns how many were queued.
-    pub fn deliver(&self, frames: &[(u64, Utf8Bytes)]) -> usize {
+    pub fn deliver(&self, frames: &[(u64, Encoded)]) -> usize {
         let after = self.after.load(Ordering::Relaxed);
         self.queue.push_all(frames.iter().filter(|(seq, _)| *seq > after).map(|(_, frame)| frame.clone()))
     }
@@ -53,13 +55,23 @@ impl Seat {
     }
 
     /// Sends a frame that is no entry.
-    pub fn tell(&self, frame: Utf8Bytes) {
+    pub fn tell(&self, frame: Encoded) {
         self.queue.push(frame);
     }
 
-    /// Sends a frame that may be missed.
-    pub fn mention(&self, frame: Utf8Bytes) {
-        self.queue.push_if_idle(frame);
+    /// Whether a mention came after the seat was taken.
+    pub fn hears(&self, mention: u64) -> bool {
+        mention >= self.hears_from.load(Ordering::Relaxed)
+    }
+
+    /// The seat is taken, after the mentions before this one.
+    pub fn hear_from(&self, mention: u64) {
+        self.hears_from.store(mention, Ordering::Relaxed);
+    }
+
+    /// Sends frames that may be missed.
+    pub fn mention(&self, frames: impl Iterator<Item = Encoded>) {
+        self.queue.push_if_idle(frames);
     }
 
     /// What the user may do.

@@ -36,6 +36,7 @@ use crate::{
     metrics::Metrics,
     queue::{Closing, Queue},
     session,
+    socket::Socket,
 };
 
 /// The path of the socket.
@@ -45,10 +46,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that the kernel holds for a connection and cannot send yet, at most.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 * 1024;
-/// Allocated for each connection; commands are small.
-const READ_BUFFER: usize = 2 * 1024;
-/// Frames are gathered up to this size before they are written; below it, a flush writes them at once.
-const WRITE_BUFFER: usize = 16 * 1024;
+/// Allocated for each connection, and read at a time; most commands are smaller.
+const READ_BUFFER: usize = 1024;
 /// Into how many stages a stopping process divides its connections, and the time between two of them.
 const STAGES: u32 = 20;
 const STAGE: Duration = Duration::from_millis(100);
@@ -279,8 +278,6 @@ async fn serve(gateway: Arc<Gateway>, stream: TcpStream, _place: OwnedSemaphoreP
     tune(&stream);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(WRITE_BUFFER + gateway.config.queue_bytes.max(gateway.config.frame_bytes))
         .max_message_size(Some(gateway.config.frame_bytes))
         .max_frame_size(Some(gateway.config.frame_bytes));
     let mut token = None;
@@ -295,7 +292,7 @@ async fn serve(gateway: Arc<Gateway>, stream: TcpStream, _place: OwnedSemaphoreP
     };
     let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config));
     if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(upgrade)).await {
-        session::run(gateway, socket, token).await;
+        session::run(gateway, Socket::new(socket), token).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! replies and what its rooms deliver.
 //!
 //! While a command is under way no further one is read, which is the backpressure of a client that pipelines; deliveries go
-//! on. A batch of deliveries is fed frame by frame and flushed once.
+//! on. A batch of deliveries is written at once.
 
 use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
@@ -11,16 +11,9 @@ use common::{
     tokens::{Access, TokenError},
     wire::{Command, ErrorCode, Frame, Person, close},
 };
-use futures_util::{SinkExt, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::{net::TcpStream, time::Instant};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Bytes, Error, Message, Utf8Bytes,
-        protocol::{CloseFrame, frame::coding::CloseCode},
-    },
-};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use crate::{
@@ -28,6 +21,7 @@ use crate::{
     frame::{self, Refusal},
     queue::{Closing, Queue},
     server::Gateway,
+    socket::{Encoded, Socket},
 };
 
 /// Commands refused for their rate before the connection is closed with 4429: so many at once, and so many a second for long.
@@ -40,8 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A batch this large gives its memory back once it is written.
 const KEPT_BATCH: usize = 64;
 
-type Socket = WebSocketStream<TcpStream>;
-type Running = Pin<Box<dyn Future<Output = Vec<Utf8Bytes>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + Send>>;
 
 /// Why a session ends: a reason to tell the client, or none when the socket is gone.
 type End = Option<Closing>;
@@ -59,22 +52,13 @@ pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, token: Option<String
     if let Some(closing) = reason {
         gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
         span.in_scope(|| tracing::debug!(code = closing.code, reason = closing.reason, "closing"));
-        drop(tokio::time::timeout(CLOSE_TIMEOUT, say_goodbye(&mut socket, closing)).await);
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(socket.close(closing))).await);
     }
-}
-
-/// Sends the close frame and waits for the other side's, so that what was sent before it is not lost (RFC 6455, section 7.1.1).
-async fn say_goodbye(socket: &mut Socket, closing: Closing) -> Result<(), Error> {
-    let frame = CloseFrame { code: CloseCode::from(closing.code), reason: Utf8Bytes::from_static(closing.reason) };
-    socket.close(Some(frame)).await?;
-    while let Some(message) = socket.next().await {
-        message?;
-    }
-    Ok(())
 }
 
 async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid, token: Option<String>) -> End {
-    let authenticated = tokio::time::timeout(gateway.config.hello_timeout, authenticate(gateway, socket, token)).await;
+    let authenticated =
+        tokio::time::timeout(gateway.config.hello_timeout, Box::pin(authenticate(gateway, socket, token))).await;
     let (person, access) = match authenticated {
         Ok(Ok(authenticated)) => authenticated,
         Ok(Err(reason)) => return reason,
@@ -216,28 +200,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn drain(&mut self, batch: &mut Vec<Utf8Bytes>, closing: Option<Closing>) -> Result<(), End> {
+    async fn drain(&mut self, batch: &mut Vec<Encoded>, closing: Option<Closing>) -> Result<(), End> {
         self.write(batch).await?;
         closing.map_or(Ok(()), |closing| Err(Some(closing)))
     }
 
-    async fn reply(&mut self, mut replies: Vec<Utf8Bytes>) -> Result<(), End> {
+    async fn reply(&mut self, mut replies: Vec<Encoded>) -> Result<(), End> {
         self.running = None;
         self.write(&mut replies).await
     }
 
-    /// Feeds every frame and flushes once. A reader too slow for even that is given up as soon as its queue overflows.
-    async fn write(&mut self, batch: &mut Vec<Utf8Bytes>) -> Result<(), End> {
-        let socket = &mut *self.socket;
-        let write = async {
-            for text in batch.drain(..) {
-                socket.feed(Message::Text(text)).await?;
-            }
-            socket.flush().await
-        };
+    /// Writes every frame. A reader too slow for even that is given up as soon as its queue overflows.
+    async fn write(&mut self, batch: &mut Vec<Encoded>) -> Result<(), End> {
         tokio::select! {
             biased;
-            outcome = write => outcome.map_err(|error| end_of(&error))?,
+            outcome = self.socket.write(batch) => outcome.map_err(|error| end_of(&error))?,
             () = self.member.queue.overflowed() => return Err(self.member.queue.closing()),
         }
         if batch.capacity() > KEPT_BATCH {
@@ -301,7 +278,7 @@ impl<'a> Session<'a> {
         match self.heart {
             Heart::Rests(due) if due <= now => {
                 self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout);
-                self.socket.send(Message::Ping(Bytes::new())).await.map_err(|error| end_of(&error))
+                self.socket.ping().await.map_err(|error| end_of(&error))
             }
             // While a command is under way nothing is read, so a pong may be waiting unread.
             Heart::Awaits(due) if due <= now && self.running.is_some() => {
@@ -331,7 +308,7 @@ impl<'a> Session<'a> {
 }
 
 /// The replies of the command under way; never, if there is none.
-async fn running(running: &mut Option<Running>) -> Vec<Utf8Bytes> {
+async fn running(running: &mut Option<Running>) -> Vec<Encoded> {
     match running {
         Some(future) => future.await,
         None => std::future::pending().await,

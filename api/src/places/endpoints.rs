@@ -65,8 +65,12 @@ impl Endpoints {
     ) -> Result<Json<Page<FoundPlace>>, Problem<ASKS>> {
         let mut fields = Fields::new();
         let query = fields.text("query", &query.0, QUERY_CHARS);
-        lat.0.map(|lat| latitude(&mut fields, lat));
-        lng.0.map(|lng| longitude(&mut fields, lng));
+        if let Some(lat) = lat.0 {
+            latitude(&mut fields, lat);
+        }
+        if let Some(lng) = lng.0 {
+            longitude(&mut fields, lng);
+        }
         fields.check(lat.0.is_none() || lng.0.is_some(), "lng", "missing");
         fields.check(lng.0.is_none() || lat.0.is_some(), "lat", "missing");
         fields.finish()?;

@@ -28,6 +28,8 @@ use crate::config::SecretUrl;
 
 /// The longest that connecting, or waiting for a free connection, may take.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// For how long a connection that has worked is used without asking whether the server is still there.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The longest that one statement may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a transaction that loses a deadlock is run, at most.
@@ -110,7 +112,11 @@ impl Db {
         if let Some(folder) = options.get_filename().parent().filter(|folder| *folder != Path::new("")) {
             std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
         }
-        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = |size| {
+            // There is no network in between that could have cut a connection.
+            let options = SqlitePoolOptions::new().max_connections(size).test_before_acquire(false);
+            options.acquire_timeout(ACQUIRE_TIMEOUT)
+        };
         // The writer comes first: it creates the file and switches it to WAL.
         let writer = pool(1).connect_with(options.clone()).await?;
         let readers = pool(connections.max(1)).connect_lazy_with(options.read_only(true));
@@ -122,6 +128,13 @@ impl Db {
         let connect = MySqlPoolOptions::new()
             .max_connections(connections.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    // Asking first doubles the round trips, so a connection that has just worked is trusted.
+                    Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok())
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // Gap locks of the default level deadlock on concurrent inserts; no rule of ours needs them.

@@ -49,8 +49,11 @@ pub(super) struct Redis {
 
 /// Connects the commands' connections and the one that subscribes.
 pub(super) async fn connect(settings: &RedisSettings) -> Result<(Redis, SubscriberClient), RoomError> {
-    let builder = builder(settings)?;
+    let mut builder = builder(settings)?;
     let pool = builder.build_pool(settings.connections.max(1))?;
+    // Every client takes memory for as many messages as may wait, and only this one gets any.
+    let builder =
+        builder.with_performance_config(|performance| performance.broadcast_channel_capacity = MESSAGE_BUFFER);
     let subscriber = builder.build_subscriber_client()?;
     let connect = async {
         pool.init().await?;
@@ -94,7 +97,6 @@ fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
         })
         .with_performance_config(|performance| {
             performance.default_command_timeout = timeout;
-            performance.broadcast_channel_capacity = MESSAGE_BUFFER;
         })
         // Without end, and never longer than a second: what waits for Redis is people.
         .set_policy(ReconnectPolicy::new_exponential(0, 10, 1_000, 2));
