@@ -46,8 +46,11 @@ fn event(meetup: &Meetup, now: Timestamp) -> Event {
         .location(&location)
         .add_property("GEO", format!("{};{}", place.latitude, place.longitude))
         .starts(meetup.starts_at.to_utc())
-        .ends(meetup.ends_at.to_utc())
         .status(if meetup.state == State::Cancelled { EventStatus::Cancelled } else { EventStatus::Confirmed });
+    // Where there is an end, it is later than the start (section 3.8.2.2), in whole seconds.
+    if meetup.ends_at.seconds() > meetup.starts_at.seconds() {
+        event.ends(meetup.ends_at.to_utc());
+    }
     event.done()
 }
 

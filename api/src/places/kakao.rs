@@ -35,13 +35,20 @@ pub const PAGES: u32 = 45;
 pub enum KakaoError {
     /// It did not answer, or not in time.
     #[error("Kakao does not answer: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    Unreachable(#[source] reqwest::Error),
     /// It refused.
     #[error("Kakao answered {0}")]
     Status(u16),
     /// It answered something else.
     #[error("Kakao's answer cannot be read: {0}")]
     Nonsense(String),
+}
+
+impl From<reqwest::Error> for KakaoError {
+    /// Without the URL: what people look for, and where they are, stays out of the log.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(error.without_url())
+    }
 }
 
 /// A page of places.

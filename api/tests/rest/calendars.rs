@@ -48,6 +48,10 @@ async fn a_meetup_is_a_calendar_file() {
     assert_eq!((&*event["STATUS"], &*event["GEO"]), ("CONFIRMED", "37.5444;127.0374"));
     assert_eq!(event["UID"], format!("{}@mingizuk", meetup["id"].as_str().expect("an id")));
     assert!(event["DESCRIPTION"].starts_with("첫 줄\\n아주 긴 설명"));
+    let instant = json!({"ends_at": new["starts_at"]});
+    service.call(Method::PATCH, &path, Some(&host.token), Some(instant)).await.expect(200);
+    let brief = service.call(Method::GET, &format!("{path}/calendar.ics"), None, None).await.expect(200);
+    assert_eq!(events(&brief)[0].get("DTEND"), None, "no end that is not later than the start");
     service.delete(&path, &host).await.expect(204);
     let cancelled = service.call(Method::GET, &format!("{path}/calendar.ics"), None, None).await.expect(200);
     assert_eq!(events(&cancelled)[0]["STATUS"], "CANCELLED");

@@ -206,3 +206,16 @@ async fn without_a_key_places_are_not_set_up() {
     find(&service, &user, "query=서울숲").await.refused(503, "places_not_configured");
     service.get("/places/region?lat=37&lng=127", &user).await.refused(503, "places_not_configured");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_look_for_is_not_in_errors() {
+    // Connecting to the database has chosen the TLS that clients need.
+    let service = Service::start(Database::Sqlite).await;
+    let kakao = api::places::kakao::Kakao::new("http://127.0.0.1:1", Secret::new("not-a-real-key")).expect("a client");
+    let search = api::places::kakao::Search::new("doctor".to_owned(), Some((37.5444, 127.0374)), 1);
+    let error = kakao.search(search, &service.clock).await.expect_err("nobody listens there");
+    let text = format!("{error} {error:?}");
+    for private in ["doctor", "37.544", "127.037", "not-a-real-key"] {
+        assert!(!text.contains(private), "{text}");
+    }
+}
