@@ -1,8 +1,9 @@
 //! Believable data for trying the service and for load tests: people and what they did, meetups around Seoul, talkative rooms.
 //!
-//! `fitness.rs` lets them work out for months; `words.rs` holds what they are called and what they say.
+//! `fitness.rs` lets them work out for months, `reactions.rs` like and comment; `words.rs` holds what they are called and what they say.
 
 mod fitness;
+mod reactions;
 mod words;
 
 use std::{io, time::Duration};
@@ -22,6 +23,7 @@ use common::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
 
+use self::reactions::Reactions;
 use crate::{
     auth::passwords::Passwords,
     meetups::{
@@ -186,7 +188,11 @@ async fn make_meetups(
         let members = (0..plan.members).map(|place| (number * plan.members + place) % plan.users).collect();
         let meetup = Meetup { id, members };
         let new = new_meetup(backends.around.clock.now(), rng);
-        transaction!(backends.db, |tx| insert_meetup(tx, backends, &meetup, accounts, &new))?;
+        let reactions = Reactions::draw(accounts, rng);
+        transaction!(backends.db, |tx| async {
+            insert_meetup(tx, backends, &meetup, accounts, &new).await?;
+            reactions.insert(tx, &backends.around, meetup.id).await
+        })?;
         meetups.push(meetup);
     }
     Ok(meetups)

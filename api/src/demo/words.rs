@@ -84,6 +84,19 @@ const MEETUPS: [(&str, &str); 8] = [
     ("앉은 사람들의 저녁 운동", "의자에서 일어난 김에 같이 움직여요."),
 ];
 
+const COMMENTS: [&str; 10] = [
+    "처음인데 가도 될까요?",
+    "지난번에 정말 좋았어요! 또 갈게요 🙌",
+    "운동화만 있으면 되나요?",
+    "아이랑 같이 가도 괜찮을까요?",
+    "회사가 근처라 점심에 딱이네요",
+    "다음 주에도 열리나요?",
+    "허리가 안 좋은데 따라 할 수 있을까요?",
+    "몬스터 레벨 자랑하러 갑니다 😎",
+    "주차할 곳이 있나요?",
+    "끝나고 커피 한잔해요 ☕",
+];
+
 const LINES: [&str; 16] = [
     "안녕하세요! 처음 참여해요 👋",
     "오늘도 하루 종일 앉아 있었네요 😂",
@@ -117,6 +130,11 @@ pub(super) fn place(rng: &mut impl Rng) -> &'static Place {
 /// A title and a description.
 pub(super) fn meetup(rng: &mut impl Rng) -> (&'static str, &'static str) {
     *MEETUPS.choose(rng).unwrap_or(&MEETUPS[0])
+}
+
+/// What someone says about a meetup.
+pub(super) fn comment(rng: &mut impl Rng) -> &'static str {
+    pick(rng, &COMMENTS)
 }
 
 /// Something to say.

@@ -50,6 +50,12 @@ async fn a_thousand_people_are_there_within_half_a_minute() {
         assert!(begin.elapsed().as_secs() < 30, "{:?} on {database:?}", begin.elapsed());
         let page = service.call(Method::GET, "/meetups?limit=50", None, None).await.expect(200);
         assert_eq!(page["items"].as_array().map(Vec::len), Some(20));
+        for (count, table) in [("like_count", "meetup_likes"), ("comment_count", "comments")] {
+            let counted: i64 = page["items"].as_array().expect("items").iter().filter_map(|m| m[count].as_i64()).sum();
+            let rows: Option<i64> =
+                sql(format!("SELECT COUNT(*) FROM {table}")).scalar(&service.backends.db).await.expect("a count");
+            assert!(counted > 0 && rows == Some(counted), "{table}: {rows:?}, counted {counted}");
+        }
     }
 }
 
