@@ -27,14 +27,16 @@ impl Connect {
     pub(super) async fn run(self) -> Outcome<Report> {
         let bed = self.target.prepare(self.rooms, self.members).await?;
         drop(bed.connect(1).await?);
-        let (before, _) = bed.usage()?;
-        let began = Instant::now();
-        let mut count: u64 = 0;
+        let (mut count, mut seconds, mut used) = (0_u64, 0.0, 0.0);
         for _ in 1..self.rounds {
-            count += bed.connect(1).await?.iter().map(|room| room.len() as u64).sum::<u64>();
+            // What leaving costs is not what coming costs.
+            bed.settle().await?;
+            let (before, began) = (bed.usage()?.0, Instant::now());
+            let connected = bed.connect(1).await?;
+            seconds += began.elapsed().as_secs_f64();
+            used += bed.usage()?.0.saturating_sub(before).as_secs_f64();
+            count += connected.iter().map(|room| room.len() as u64).sum::<u64>();
         }
-        let seconds = began.elapsed().as_secs_f64();
-        let used = bed.usage()?.0.saturating_sub(before).as_secs_f64();
         let mut report = Report::new("connect");
         report.add("connections", count);
         report.add_rounded("connections a second", to_f64(count) / seconds);

@@ -182,6 +182,18 @@ impl Bed {
         Ok(rooms)
     }
 
+    /// Waits until the gateways have nothing to do any more: a quarter of a second in which they hardly ran.
+    async fn settle(&self) -> Outcome {
+        for _ in 0..120 {
+            let before = self.usage()?.0;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            if self.usage()?.0.saturating_sub(before) <= Duration::from_millis(10) {
+                return Ok(());
+            }
+        }
+        Err(Failure::new("the gateways do not come to rest"))
+    }
+
     /// Processor time and memory of the gateways together.
     fn usage(&self) -> Outcome<(Duration, u64)> {
         let mut total = (Duration::ZERO, 0);
