@@ -71,3 +71,15 @@ pub(super) fn is_contention(error: &dyn DatabaseError) -> bool {
     }
     matches!(error.code().as_deref(), Some("5" | "6" | "261" | "262" | "517"))
 }
+
+/// Whether the statement was not run because its connection had ended: it broke, or the server says that it is shutting
+/// down (1053), that the connection was killed (1927) or idle for too long (4031).
+pub(super) fn is_gone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error
+            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+            .is_some_and(|mysql| matches!(mysql.number(), 1053 | 1927 | 4031)),
+        _ => false,
+    }
+}

@@ -57,7 +57,8 @@ impl From<sqlx::Error> for DbError {
         match &error {
             sqlx::Error::Database(database) if database.is_unique_violation() => Self::UniqueViolation(error),
             sqlx::Error::Database(database) if dialect::is_contention(database.as_ref()) => Self::Contention(error),
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+            _ if dialect::is_gone(&error) => Self::Unavailable(error.to_string()),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
                 Self::Unavailable(error.to_string())
             }
             _ => Self::Other(error),
@@ -131,7 +132,8 @@ impl Db {
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    // Asking first doubles the round trips, so a connection that has just worked is trusted.
+                    // Asking first doubles the round trips, so a connection that has just worked is trusted; when it is
+                    // gone all the same, what only reads is run again on another.
                     Ok(meta.idle_for < TRUSTED_FOR || connection.ping().await.is_ok())
                 })
             })
@@ -158,7 +160,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::MySql(pool) => Tx::MySql(pool.begin().await?),
+            Self::MySql(pool) => Tx::MySql(query::while_connection_is_gone!(pool.size(), pool.begin())?),
         })
     }
 

@@ -197,13 +197,13 @@ pub trait Executor: Send {
 /// Binds the values of a [`Query`] to a statement of either database.
 macro_rules! bound {
     ($make:expr, $values:expr) => {
-        $values.into_iter().fold($make, |statement, value| match value {
+        $values.iter().fold($make, |statement, value| match value {
             Value::Null => statement.bind(None::<i64>),
-            Value::Int(value) => statement.bind(value),
-            Value::Real(value) => statement.bind(value),
-            Value::Text(value) => statement.bind(value),
-            Value::Id(value) => statement.bind(value),
-            Value::Bytes(value) => statement.bind(value),
+            Value::Int(value) => statement.bind(*value),
+            Value::Real(value) => statement.bind(*value),
+            Value::Text(value) => statement.bind(value.as_str()),
+            Value::Id(value) => statement.bind(*value),
+            Value::Bytes(value) => statement.bind(value.as_slice()),
         })
     };
 }
@@ -215,45 +215,64 @@ async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> 
     }
 }
 
-/// One implementation for both things that hold a connection of either database.
+/// Runs `$attempt` again on the next connection, `$more` times at most, while it fails because its connection is gone.
+macro_rules! while_connection_is_gone {
+    ($more:expr, $attempt:expr) => {{
+        let mut more = $more;
+        loop {
+            match $attempt.await {
+                Err(error) if more > 0 && $crate::db::dialect::is_gone(&error) => more -= 1,
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(super) use while_connection_is_gone;
+
+/// One implementation for both things that hold a connection of either database. `$more`: how often a statement that only
+/// reads may be run again on another connection.
 macro_rules! executor {
-    ($type:ty, $note:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr) => {
+    ($type:ty, $note:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr, $more:expr) => {
         impl Executor for $type {
             async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
                 $note(&self, &query);
-                let text = AssertSqlSafe(query.text);
+                let Query { text, values } = query;
                 match self {
-                    $sqlite => in_time(bound!(sqlx::query_as::<Sqlite, T>(text), query.values).fetch_all($read)).await,
+                    $sqlite => {
+                        in_time(bound!(sqlx::query_as::<Sqlite, T>(AssertSqlSafe(text)), values).fetch_all($read)).await
+                    }
                     $mysql => {
-                        in_time(bound!(sqlx::query_as::<MySql, T>(text), query.values).fetch_all($connection)).await
+                        let attempt = || bound!(sqlx::query_as::<MySql, T>(AssertSqlSafe(text.clone())), values);
+                        in_time(async { while_connection_is_gone!($more, attempt().fetch_all($connection)) }).await
                     }
                 }
             }
 
             async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
                 $note(&self, &query);
-                let text = AssertSqlSafe(query.text);
+                let Query { text, values } = query;
                 match self {
                     $sqlite => {
-                        in_time(bound!(sqlx::query_as::<Sqlite, T>(text), query.values).fetch_optional($read)).await
+                        in_time(bound!(sqlx::query_as::<Sqlite, T>(AssertSqlSafe(text)), values).fetch_optional($read))
+                            .await
                     }
                     $mysql => {
-                        in_time(bound!(sqlx::query_as::<MySql, T>(text), query.values).fetch_optional($connection))
-                            .await
+                        let attempt = || bound!(sqlx::query_as::<MySql, T>(AssertSqlSafe(text.clone())), values);
+                        in_time(async { while_connection_is_gone!($more, attempt().fetch_optional($connection)) }).await
                     }
                 }
             }
 
             async fn execute(self, query: Query) -> Result<u64, DbError> {
-                let text = AssertSqlSafe(query.text);
+                let Query { text, values } = query;
+                let text = AssertSqlSafe(text);
                 match self {
                     $sqlite => {
-                        let done = in_time(bound!(sqlx::query::<Sqlite>(text), query.values).execute($write)).await?;
+                        let done = in_time(bound!(sqlx::query::<Sqlite>(text), values).execute($write)).await?;
                         Ok(done.rows_affected())
                     }
                     $mysql => {
-                        let done =
-                            in_time(bound!(sqlx::query::<MySql>(text), query.values).execute($connection)).await?;
+                        let done = in_time(bound!(sqlx::query::<MySql>(text), values).execute($connection)).await?;
                         Ok(done.rows_affected())
                     }
                 }
@@ -273,5 +292,5 @@ const fn note_read(_: &&Db, _: &Query) {}
 
 const fn note_nothing(_: &&mut Tx, _: &Query) {}
 
-executor!(&Db, note_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool);
-executor!(&mut Tx, note_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx);
+executor!(&Db, note_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool, pool.size());
+executor!(&mut Tx, note_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx, 0);

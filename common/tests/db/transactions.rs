@@ -133,3 +133,35 @@ async fn a_database_that_is_not_there_is_a_clear_error_in_time() {
     assert!(matches!(outcome, Err(DbError::Unavailable(_))), "{:?}", outcome.err());
     assert!(began.elapsed() < ACQUIRE_TIMEOUT + Duration::from_secs(2), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_ended_while_idle_are_not_noticed() {
+    let db = counters(Database::MySql).await;
+    let Db::MySql(pool) = &db else { panic!("not MySQL") };
+    let mut held = Vec::new();
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let mut tx = db.begin().await.expect("begun");
+        let id: i64 =
+            sql("SELECT CAST(CONNECTION_ID() AS SIGNED)").scalar(&mut tx).await.expect("asked").expect("an id");
+        ids.push(id);
+        held.push(tx);
+    }
+    for tx in held {
+        tx.commit().await.expect("committed");
+    }
+    let all_idle = async {
+        while pool.num_idle() < ids.len() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_idle).await.expect("connections that came back");
+    let other = Database::MySql.fresh().await;
+    for id in ids {
+        sql(format!("KILL {id}")).run(&other).await.expect("killed");
+    }
+    assert_eq!(values(&db).await, [0, 0]);
+    let outcome: Result<(), DbError> = transaction!(db, |tx| add(tx, 1));
+    outcome.expect("a transaction that has not begun can begin again");
+    assert_eq!(values(&db).await, [1, 0]);
+}
