@@ -9,7 +9,7 @@ use std::{
 use common::{
     db::DbError,
     membership::{self, Membership, Standing},
-    rooms::{self, Draft, Entered, Page, Range, RoomError},
+    rooms::{self, Draft, Entered, Page, Range, RawEntry, RoomError},
     text,
     time::Timestamp,
     tokens::Access,
@@ -19,11 +19,11 @@ use uuid::Uuid;
 
 use crate::{
     frame::{self, Refusal},
+    outgoing::Encoded,
     queue::Queue,
     room::{FRESH_ENTRIES, NotYet, Room},
     seat::Seat,
     server::Gateway,
-    socket::Encoded,
 };
 
 /// How often a join reads the log again because the room went on meanwhile.
@@ -173,26 +173,29 @@ impl Member {
         for _ in 0..JOIN_ATTEMPTS {
             let have = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
             let seat = |after| Seat::new(self.connection, self.person.id, Arc::clone(&self.queue), after, membership);
-            match room.attach(have, seat) {
-                Ok((seat, missed)) => {
-                    page.entries.extend(missed);
-                    let seq = page.entries.last().map_or(have.seq, |entry| entry.seq);
-                    let joined = Frame::Joined {
-                        id: Some(id),
-                        room: room_id,
-                        epoch: have.epoch,
-                        seq,
-                        recovered,
-                        entries: Vec::new(),
-                        notice,
-                        role: seat.role(),
-                        online: entered.online,
-                        read_seq: entered.read_seq,
-                        unread: seq.saturating_sub(entered.read_seq),
-                    };
-                    let joined = frame::encode_joined(&joined, &page.entries);
+            let joined = |seat: &Seat, missed: Vec<RawEntry>| {
+                page.entries.extend(missed);
+                let seq = page.entries.last().map_or(have.seq, |entry| entry.seq);
+                let joined = Frame::Joined {
+                    id: Some(id),
+                    room: room_id,
+                    epoch: have.epoch,
+                    seq,
+                    recovered,
+                    entries: Vec::new(),
+                    notice: notice.clone(),
+                    role: seat.role(),
+                    online: entered.online,
+                    read_seq: entered.read_seq,
+                    unread: seq.saturating_sub(entered.read_seq),
+                };
+                frame::encode_joined(&joined, &page.entries)
+            };
+            match room.attach(have, seat, joined) {
+                Ok(seat) => {
                     lock(&self.rooms).insert(room_id, (room, seat));
-                    return Ok(vec![joined]);
+                    // The room has told it.
+                    return Ok(Vec::new());
                 }
                 Err(NotYet::Behind) => {
                     let more = self

@@ -6,7 +6,7 @@ use common::{
 };
 use serde::Deserialize;
 
-use crate::socket::Encoded;
+use crate::outgoing::Encoded;
 
 /// A command that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,21 +3,21 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`server`] | accepting connections, what they share, stopping |
-//! | [`session`] | one connection: one task that reads, carries out and writes |
+//! | [`session`] | one connection: one task that reads commands and carries them out |
 //! | [`command`] | what each command does |
 //! | [`hub`], [`room`], [`seat`] | the rooms with someone in them, and who sits where |
-//! | [`queue`] | what waits for one connection, bounded |
 //! | [`frame`] | reading commands, making frames |
-//! | [`socket`] | reading and writing one connection's frames |
+//! | [`outgoing`], [`queue`] | frames on their way to one connection, bounded |
+//! | [`socket`] | what the WebSocket library does for one connection |
 //! | [`metrics`] | what is counted |
 //!
-//! A message crosses: session → `RoomStore::append` → ack; and: bus → room → every seat's queue → that connection's session,
-//! which writes all that waits at once.
+//! A message crosses: session → `RoomStore::append` → ack; and: bus → room → every seat's queue → its socket.
 
 pub mod command;
 pub mod frame;
 pub mod hub;
 pub mod metrics;
+pub mod outgoing;
 pub mod queue;
 pub mod room;
 pub mod seat;

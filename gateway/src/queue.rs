@@ -1,12 +1,14 @@
-//! What waits to be written to one connection: bounded, and empty most of the time.
+//! What is to be written to one connection: bounded, and empty most of the time.
 
-use std::sync::Mutex;
-
-use tokio::sync::Notify;
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use common::wire::close;
+use tokio::{net::TcpStream, sync::Notify};
 
-use crate::socket::Encoded;
+use crate::outgoing::{Encoded, Outgoing};
 
 /// Why and how a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +19,15 @@ pub struct Closing {
     pub reason: &'static str,
 }
 
-/// A bounded queue from the rooms to a connection's writer.
+/// The bounded queue of one connection, and the socket that it is written to.
+///
+/// Whoever adds a frame writes it at once if the socket takes it: waking another task for each delivery would cost as much as
+/// the write. What the socket does not take yet waits for [`Queue::written`].
 ///
 /// Overflow policy: the queue is emptied and the connection closed with 4508; the client resumes from its last `seq`.
 #[derive(Debug)]
 pub struct Queue {
+    stream: TcpStream,
     state: Mutex<State>,
     changed: Notify,
     max_frames: usize,
@@ -30,47 +36,42 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: Vec<Encoded>,
-    bytes: usize,
+    outgoing: Outgoing,
+    /// Bytes of replies among them: those have no limit, for while they wait no command is read.
+    exempt: usize,
+    /// The socket takes no more for now.
+    blocked: bool,
+    broken: bool,
     closing: Option<Closing>,
 }
 
 impl Queue {
     /// An empty queue. It allocates nothing until something waits.
-    pub fn new(max_frames: usize, max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), max_frames, max_bytes }
+    pub fn new(stream: TcpStream, max_frames: usize, max_bytes: usize) -> Self {
+        Self { stream, state: Mutex::default(), changed: Notify::new(), max_frames, max_bytes }
     }
 
-    /// Adds a frame. `false` if the connection is closing, this overflow included.
-    pub fn push(&self, frame: Encoded) -> bool {
-        self.push_all(std::iter::once(frame)) == 1
+    /// The socket, to read from.
+    pub const fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
-    /// Adds frames in order. Returns how many are queued: all, or none if the connection is closing, this overflow included.
-    pub fn push_all(&self, frames: impl Iterator<Item = Encoded>) -> usize {
+    /// Adds frames in order. Returns how many: all, or none if the connection is closing, an overflow by them included.
+    pub fn push(&self, frames: impl Iterator<Item = Encoded>) -> usize {
         let mut state = self.lock();
         if state.closing.is_some() {
             return 0;
         }
-        let before = state.frames.len();
-        for frame in frames {
-            state.bytes += frame.size();
-            state.frames.push(frame);
-        }
-        let after = state.frames.len();
-        if after > self.max_frames || state.bytes > self.max_bytes {
-            *state = State {
-                closing: Some(Closing { code: close::SLOW_READER, reason: "the queue overflowed; resume" }),
-                ..State::default()
-            };
+        let before = state.outgoing.len();
+        frames.for_each(|frame| state.outgoing.push(frame));
+        let after = state.outgoing.len();
+        self.write(&mut state);
+        if state.outgoing.len() > self.max_frames || state.outgoing.bytes() > self.max_bytes + state.exempt {
+            state.closing = Some(Closing { code: close::SLOW_READER, reason: "the queue overflowed; resume" });
+            state.outgoing.keep_begun();
             drop(state);
             self.changed.notify_one();
             return 0;
-        }
-        drop(state);
-        // Whoever takes the frames takes all, so only the first needs to wake it.
-        if before == 0 && after > 0 {
-            self.changed.notify_one();
         }
         after - before
     }
@@ -79,11 +80,19 @@ impl Queue {
     pub fn push_if_idle(&self, frames: impl Iterator<Item = Encoded>) {
         let idle = {
             let state = self.lock();
-            state.frames.len() < self.max_frames / 2 && state.bytes < self.max_bytes / 2
+            state.outgoing.len() < self.max_frames / 2 && state.outgoing.bytes() < self.max_bytes / 2
         };
         if idle {
-            self.push_all(frames.take(self.max_frames / 2));
+            self.push(frames.take(self.max_frames / 2));
         }
+    }
+
+    /// Adds what the connection itself has asked for: it has no limit, but no command is read until it is written.
+    pub fn reply(&self, frame: Encoded) {
+        let mut state = self.lock();
+        state.exempt += frame.size();
+        state.outgoing.push(frame);
+        self.write(&mut state);
     }
 
     /// Ends the connection once what waits is written. The first reason stays.
@@ -92,88 +101,207 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Why the connection ends, if it does.
-    pub fn closing(&self) -> Option<Closing> {
-        self.lock().closing
+    /// Bytes that the socket has not taken, if it takes no more for now.
+    pub fn blocked(&self) -> Option<usize> {
+        let state = self.lock();
+        state.blocked.then(|| state.outgoing.bytes())
     }
 
-    /// Waits until there is something to write or the connection ends, and moves what waits into `batch`, which must be
-    /// empty. Safe to cancel.
-    pub async fn take(&self, batch: &mut Vec<Encoded>) -> Option<Closing> {
+    /// Writes what waits, as the socket takes it, until the connection is to end, or until nothing waits any more if it was
+    /// `blocked`. Safe to cancel.
+    ///
+    /// # Errors
+    /// The connection is to end: why, or none when it is broken.
+    pub async fn written(&self, blocked: bool) -> Result<(), Option<Closing>> {
         loop {
-            if let Some(closing) = self.take_now(batch) {
-                return closing;
+            let still_blocked = {
+                let mut state = self.lock();
+                self.write(&mut state);
+                if state.broken {
+                    return Err(None);
+                }
+                match state.closing {
+                    Some(closing) if !state.blocked || closing.code == close::SLOW_READER => return Err(Some(closing)),
+                    _ => {}
+                }
+                state.blocked
+            };
+            if still_blocked {
+                tokio::select! {
+                    // An error shows when it is written to.
+                    _ = self.stream.writable() => {}
+                    () = self.changed.notified() => {}
+                }
+            } else if blocked {
+                return Ok(());
+            } else {
+                self.changed.notified().await;
             }
-            self.changed.notified().await;
         }
     }
 
-    fn take_now(&self, batch: &mut Vec<Encoded>) -> Option<Option<Closing>> {
-        let mut state = self.lock();
-        std::mem::swap(&mut state.frames, batch);
-        state.bytes = 0;
-        (!batch.is_empty() || state.closing.is_some()).then_some(state.closing)
-    }
-
-    /// Waits until the connection ends at once: when it overflowed. Safe to cancel.
-    pub async fn overflowed(&self) {
-        while self.closing().is_none_or(|closing| closing.code != close::SLOW_READER) {
-            self.changed.notified().await;
+    /// Waits until everything is written, closing or not. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn drained(&self) -> io::Result<()> {
+        loop {
+            {
+                let mut state = self.lock();
+                self.write(&mut state);
+                if state.broken {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                if !state.blocked {
+                    return Ok(());
+                }
+            }
+            self.stream.writable().await?;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    /// Writes what the socket takes. If it does not take all, whoever waits in [`Queue::written`] goes on.
+    fn write(&self, state: &mut State) {
+        if state.broken || state.outgoing.is_empty() {
+            return;
+        }
+        let outcome = state.outgoing.write_with(|slices| match slices {
+            [one] => self.stream.try_write(one),
+            several => self.stream.try_write_vectored(several),
+        });
+        let was_blocked = std::mem::replace(&mut state.blocked, matches!(outcome, Ok(false)));
+        state.exempt = state.exempt.min(state.outgoing.bytes());
+        match outcome {
+            Ok(false) if !was_blocked => self.changed.notify_one(),
+            Ok(_) => {}
+            Err(_) => {
+                state.broken = true;
+                state.outgoing = Outgoing::default();
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing between lock and unlock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{iter, time::Duration};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        time::timeout,
+    };
+
     use super::*;
 
+    /// Longer than anything here may take.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const BYE: Closing = Closing { code: close::RESTART, reason: "bye" };
+
+    /// A queue, and the other side of its socket.
+    async fn connected(max_frames: usize, max_bytes: usize) -> (Queue, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let stream = accepted.expect("accepted").0;
+        stream.writable().await.expect("a new socket");
+        (Queue::new(stream, max_frames, max_bytes), other.expect("connected"))
+    }
+
+    /// Replies until the socket takes no more. Returns how many bytes that were.
+    fn block(queue: &Queue) -> usize {
+        let mut bytes = 0;
+        while queue.blocked().is_none() {
+            let frame = Encoded::text(&"x".repeat(100_000));
+            bytes += frame.size();
+            queue.reply(frame);
+        }
+        bytes
+    }
+
+    async fn read(other: &mut TcpStream, bytes: usize) -> Vec<u8> {
+        let mut taken = vec![0; bytes];
+        timeout(PATIENCE, other.read_exact(&mut taken)).await.expect("in time").expect("read");
+        taken
+    }
+
     #[tokio::test]
-    async fn frames_come_out_in_order_and_all_at_once() {
-        let queue = Queue::new(3, 100);
-        assert!(queue.push(Encoded::text("a")) && queue.push(Encoded::text("b")));
-        let mut batch = Vec::new();
-        assert_eq!(queue.take(&mut batch).await, None);
-        assert_eq!(batch, [Encoded::text("a"), Encoded::text("b")]);
+    async fn frames_are_written_at_once_and_in_order() {
+        let (queue, mut other) = connected(3, 100).await;
+        assert_eq!(queue.push(["a", "b"].into_iter().map(Encoded::text)), 2);
+        assert_eq!(read(&mut other, 6).await, b"\x81\x01a\x81\x01b");
+        assert_eq!(queue.blocked(), None);
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_did_not_take_is_written_once_it_does() {
+        let (queue, mut other) = connected(3, 100).await;
+        let bytes = block(&queue);
+        assert_eq!(queue.push(iter::once(Encoded::text("last"))), 1);
+        let (written, taken) = tokio::join!(timeout(PATIENCE, queue.written(true)), read(&mut other, bytes + 6));
+        assert_eq!(written.expect("in time"), Ok(()));
+        assert!(taken.ends_with(b"\x81\x04last"));
     }
 
     #[tokio::test]
     async fn one_frame_or_byte_too_many_closes_and_frees_what_waited() {
-        for (queue, frames) in [(Queue::new(2, 100), 2), (Queue::new(100, 6), 2)] {
-            for _ in 0..frames {
-                assert!(queue.push(Encoded::text("x")));
-            }
-            assert!(!queue.push(Encoded::text("x")));
-            queue.overflowed().await;
-            let mut batch = Vec::new();
-            assert_eq!(queue.take(&mut batch).await.map(|closing| closing.code), Some(close::SLOW_READER));
-            assert!(batch.is_empty());
+        for (max_frames, max_bytes) in [(3, 100_000), (100_000, 6)] {
+            let (queue, _other) = connected(max_frames, max_bytes).await;
+            block(&queue);
+            let pushed = iter::repeat_with(|| queue.push(iter::once(Encoded::text("x")))).take(10);
+            assert!(pushed.last() == Some(0), "no overflow");
+            assert_eq!(queue.written(true).await.map_err(|end| end.map(|end| end.code)), Err(Some(close::SLOW_READER)));
+            let state = queue.lock();
+            assert!(state.outgoing.len() <= 1, "{} frames wait", state.outgoing.len());
         }
     }
 
     #[tokio::test]
     async fn what_may_be_missed_never_overflows() {
-        let queue = Queue::new(4, 100);
-        for _ in 0..9 {
-            queue.push_if_idle(std::iter::once(Encoded::text("x")));
+        let (queue, _other) = connected(40, 1_000_000).await;
+        block(&queue);
+        let before = queue.lock().outgoing.len();
+        for _ in 0..90 {
+            queue.push_if_idle(iter::once(Encoded::text("x")));
         }
-        let mut batch = Vec::new();
-        assert_eq!((queue.take(&mut batch).await, batch.len()), (None, 2));
+        let state = queue.lock();
+        assert_eq!((state.closing, state.outgoing.len() - before > 10), (None, true));
     }
 
     #[tokio::test]
     async fn closing_lets_what_waits_go_first_and_keeps_its_first_reason() {
-        let queue = Queue::new(2, 100);
-        assert!(queue.push(Encoded::text("bye")));
-        queue.close(Closing { code: close::RESTART, reason: "restart" });
+        let (queue, mut other) = connected(2, 100).await;
+        let bytes = block(&queue);
+        queue.close(BYE);
         queue.close(Closing { code: close::FORBIDDEN, reason: "other" });
-        assert!(!queue.push(Encoded::text("late")));
-        let mut batch = Vec::new();
-        assert_eq!(queue.take(&mut batch).await.map(|closing| closing.code), Some(close::RESTART));
-        assert_eq!(batch, [Encoded::text("bye")]);
+        assert_eq!(queue.push(iter::once(Encoded::text("late"))), 0);
+        let (ended, _) = tokio::join!(timeout(PATIENCE, queue.written(true)), read(&mut other, bytes));
+        assert_eq!(ended.expect("in time"), Err(Some(BYE)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_broke_ends() {
+        let (queue, mut other) = connected(2, 100).await;
+        other.set_zero_linger().expect("a reset");
+        other.shutdown().await.expect("closed");
+        drop(other);
+        let ended = async { while queue.written(false).await != Err(None) {} };
+        let writes = async {
+            loop {
+                queue.reply(Encoded::text("x"));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = writes => {}
+            () = tokio::time::sleep(PATIENCE) => panic!("it does not end"),
+        }
     }
 }

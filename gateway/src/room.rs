@@ -23,7 +23,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{frame, metrics::Metrics, seat::Seat, socket::Encoded};
+use crate::{frame, metrics::Metrics, outgoing::Encoded, seat::Seat};
 
 /// Entries a `joined` frame brings to someone without a position.
 pub const FRESH_ENTRIES: usize = 50;
@@ -36,13 +36,15 @@ const RING_BYTES: usize = 32 * 1024;
 const MAX_GATHERED: usize = 64;
 /// How long a room without anyone in it stays subscribed: people who reconnect come back soon.
 const LINGER: Duration = Duration::from_secs(10);
-/// A room that has just delivered gathers what comes within this time and delivers it at once: each connection is then woken
-/// and its socket written to once for several entries. Rooms with fewer entries than one in this time never wait.
+/// A room that has just delivered gathers what comes within this time and delivers it at once: each socket is then written to
+/// once for several entries. Rooms with fewer entries than one in this time never wait.
 const GATHER: Duration = Duration::from_millis(10);
 /// What is not in the log is gathered for this long: when many come or go at once, each connection hears of several together.
 const GATHER_MENTIONS: Duration = Duration::from_millis(50);
 /// How often a big room tells what it has summarised.
 const SUMMARY: Duration = Duration::from_secs(1);
+/// Seats that one task delivers to; the seats of a big room are shared out to several.
+const SEATS_OF_A_TASK: usize = 256;
 /// Between two attempts to read the log while it does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -65,7 +67,7 @@ struct State {
     gathered: Vec<(u64, Encoded)>,
     delivered_at: Instant,
     /// What was said in passing and is not handed out yet, with the user who need not hear it; and since when it waits.
-    mentions: Vec<(Option<Uuid>, Encoded)>,
+    mentions: Vec<Mention>,
     /// How many were handed out before those.
     mentioned: u64,
     mentioned_at: Instant,
@@ -79,6 +81,25 @@ struct State {
     summary: Summary,
 }
 
+impl State {
+    /// Keeps an entry for those who join while it flies.
+    fn remember(&mut self, entry: RawEntry) {
+        self.ring_bytes += entry.json.len();
+        self.ring.push_back(entry);
+        while self.ring.len() > RING_ENTRIES || self.ring_bytes > RING_BYTES {
+            let Some(oldest) = self.ring.pop_front() else { break };
+            self.ring_bytes -= oldest.json.len();
+        }
+    }
+
+    /// Frees the seat of a connection, if it has one.
+    fn give_up(&mut self, connection: Uuid) {
+        if let Some(index) = self.seats.iter().position(|seat| seat.connection == connection) {
+            self.seats.swap_remove(index).vacate();
+        }
+    }
+}
+
 /// The latest of what a big room would otherwise tell one by one.
 #[derive(Default)]
 struct Summary {
@@ -90,6 +111,34 @@ struct Summary {
 impl Summary {
     const fn is_empty(&self) -> bool {
         !self.presence && self.typing.is_none() && self.read.is_none()
+    }
+}
+
+/// What was said in passing, and the user who need not hear it.
+type Mention = (Option<Uuid>, Encoded);
+
+/// What is handed out to every seat at once.
+struct Batch {
+    entries: Vec<(u64, Encoded)>,
+    mentions: Vec<Mention>,
+    /// How many mentions there were before these.
+    mentioned: u64,
+}
+
+impl Batch {
+    /// Returns how many entries were delivered.
+    fn hand_to(&self, seats: &[Arc<Seat>]) -> usize {
+        seats.iter().map(|seat| self.hand_to_one(seat)).sum()
+    }
+
+    fn hand_to_one(&self, seat: &Seat) -> usize {
+        // Said before: who has just written is not heard to write after that.
+        if !self.mentions.is_empty() {
+            let heard = (self.mentioned..).zip(&self.mentions).filter(|(number, _)| seat.hears(*number));
+            let others = heard.filter(|(_, (author, _))| *author != Some(seat.user));
+            seat.mention(others.map(|(_, (_, frame))| frame.clone()));
+        }
+        if self.entries.is_empty() { 0 } else { seat.deliver(&self.entries) }
     }
 }
 
@@ -170,19 +219,19 @@ impl Room {
                 signal = subscription.next() => match signal {
                     Some(Signal::Entry { epoch, entry }) => self.on_entry(epoch, entry).await,
                     Some(Signal::Check) => self.heal().await,
-                    Some(Signal::Ephemeral { event, json }) => self.mention(&event, json),
+                    Some(Signal::Ephemeral { event, json }) => self.mention(&event, json).await,
                     None => return,
                 },
                 () = self.check.notified() => self.heal().await,
                 // Begins the wait below.
                 () = self.emptied.notified() => {}
                 () = tokio::time::sleep_until(entries.unwrap_or_else(Instant::now)), if entries.is_some() => {
-                    self.hand_out(&mut self.lock());
+                    self.hand_out().await;
                 }
                 () = tokio::time::sleep_until(mentions.unwrap_or_else(Instant::now)), if mentions.is_some() => {
-                    hand_out_mentions(&mut self.lock());
+                    self.hand_out_mentions().await;
                 }
-                _ = summary.tick(), if self.has_summary() => self.tell_summary(),
+                _ = summary.tick(), if self.has_summary() => self.tell_summary().await,
                 () = tokio::time::sleep_until(deserted.unwrap_or_else(Instant::now)), if deserted.is_some() => {
                     if self.close_if_empty() {
                         return;
@@ -193,22 +242,16 @@ impl Room {
     }
 
     async fn on_entry(&self, epoch: Uuid, entry: RawEntry) {
-        {
-            let mut state = self.lock();
-            match state.progress.step(epoch, entry.seq) {
-                Step::Deliver => return self.deliver(&mut state, entry),
-                Step::Known => return,
-                Step::Gap { .. } | Step::NewEpoch => {}
-            }
+        if !self.deliver(epoch, entry).await {
+            self.heal().await;
         }
-        self.heal().await;
     }
 
     /// Reads from the log what is missing, for as long as it takes.
     async fn heal(&self) {
         self.metrics.heals.inc();
         // What is here already need not wait for what is missing.
-        self.hand_out(&mut self.lock());
+        self.hand_out().await;
         loop {
             match self.catch_up().await {
                 Ok(true) => return,
@@ -228,7 +271,7 @@ impl Room {
         if from.compare(page.head) == Step::NewEpoch {
             return self.start_over().await.map(|()| true);
         }
-        if !self.deliver_page(page.head.epoch, page.entries) {
+        if !self.deliver_page(page.head.epoch, page.entries).await {
             // What this room needs is not kept any more.
             return self.start_over().await.map(|()| true);
         }
@@ -236,13 +279,10 @@ impl Room {
     }
 
     /// Delivers what is new of a page; `false` if entries are missing before it.
-    fn deliver_page(&self, epoch: Uuid, entries: Vec<RawEntry>) -> bool {
-        let mut state = self.lock();
+    async fn deliver_page(&self, epoch: Uuid, entries: Vec<RawEntry>) -> bool {
         for entry in entries {
-            match state.progress.step(epoch, entry.seq) {
-                Step::Deliver => self.deliver(&mut state, entry),
-                Step::Known => {}
-                Step::Gap { .. } | Step::NewEpoch => return false,
+            if !self.deliver(epoch, entry).await {
+                return false;
             }
         }
         true
@@ -287,39 +327,80 @@ impl Room {
         }
     }
 
-    /// Takes the next entry of the log to every seat, at once or gathered with those that follow. Its frame is made once;
-    /// each queue gets a cheap clone.
-    fn deliver(&self, state: &mut State, entry: RawEntry) {
-        state.gathered.push((entry.seq, Encoded::text(&entry.json)));
+    /// Takes an entry of the log to every seat, if it is new: at once or gathered with those that follow. `false` if entries
+    /// are missing before it. Its frame is made once; each queue gets a cheap clone.
+    async fn deliver(&self, epoch: Uuid, entry: RawEntry) -> bool {
+        let seq = entry.seq;
         // A frame that this cannot read is passed on all the same.
-        let head = serde_json::from_str::<Head<'_>>(&entry.json).ok().filter(|head| head.kind != "message");
-        if head.is_some() || state.gathered.len() >= MAX_GATHERED || state.delivered_at.elapsed() >= GATHER {
-            self.hand_out(state);
+        let json = Arc::clone(&entry.json);
+        let head = serde_json::from_str::<Head<'_>>(&json).ok().filter(|head| head.kind != "message");
+        let at_once = {
+            let mut state = self.lock();
+            match state.progress.step(epoch, seq) {
+                Step::Deliver => {}
+                Step::Known => return true,
+                Step::Gap { .. } | Step::NewEpoch => return false,
+            }
+            state.gathered.push((seq, Encoded::text(&json)));
+            state.remember(entry);
+            head.is_some() || state.gathered.len() >= MAX_GATHERED || state.delivered_at.elapsed() >= GATHER
+        };
+        if at_once {
+            self.hand_out().await;
         }
-        for gone in head.map(|head| apply(state, &head)).unwrap_or_default() {
+        for gone in head.map(|head| apply(&mut self.lock(), seq, &head)).unwrap_or_default() {
             let (store, room) = (Arc::clone(&self.store), self.id);
             // Presence forgets them by itself if this fails.
             tokio::spawn(async move { store.exit(room, gone.user, gone.connection).await });
         }
-        state.ring_bytes += entry.json.len();
-        state.ring.push_back(entry);
-        while state.ring.len() > RING_ENTRIES || state.ring_bytes > RING_BYTES {
-            let Some(oldest) = state.ring.pop_front() else { break };
-            state.ring_bytes -= oldest.json.len();
-        }
+        true
     }
 
-    fn hand_out(&self, state: &mut State) {
-        // Said before: who has just written is not heard to write after that.
-        hand_out_mentions(state);
-        let delivered: usize = state.seats.iter().map(|seat| seat.deliver(&state.gathered)).sum();
+    async fn hand_out(&self) {
+        let (entries, mentions) = {
+            let mut state = self.lock();
+            state.delivered_at = Instant::now();
+            (std::mem::take(&mut state.gathered), std::mem::take(&mut state.mentions))
+        };
+        self.hand_to_all(entries, mentions).await;
+    }
+
+    async fn hand_out_mentions(&self) {
+        let mentions = std::mem::take(&mut self.lock().mentions);
+        self.hand_to_all(Vec::new(), mentions).await;
+    }
+
+    /// Only the room's task does this, one batch after the other. Seats that are taken meanwhile have come with all of it.
+    async fn hand_to_all(&self, entries: Vec<(u64, Encoded)>, mentions: Vec<Mention>) {
+        let (seats, batch) = {
+            let mut state = self.lock();
+            let mentioned = state.mentioned;
+            state.mentioned += mentions.len() as u64;
+            (state.seats.clone(), Batch { entries, mentions, mentioned })
+        };
+        let delivered = if seats.len() <= SEATS_OF_A_TASK {
+            batch.hand_to(&seats)
+        } else {
+            let batch = Arc::new(batch);
+            let shares = seats.chunks(SEATS_OF_A_TASK).map(|share| {
+                let (batch, share) = (Arc::clone(&batch), share.to_vec());
+                tokio::spawn(async move { batch.hand_to(&share) })
+            });
+            let shares: Vec<_> = shares.collect();
+            futures_util::future::join_all(shares).await.into_iter().flatten().sum()
+        };
         self.metrics.deliveries.inc_by(delivered as u64);
-        state.gathered.clear();
-        state.delivered_at = Instant::now();
     }
 
     /// Passes on what is not in the log: at once, or summarised where many would hear of many.
-    fn mention(&self, event: &Ephemeral, json: Arc<str>) {
+    async fn mention(&self, event: &Ephemeral, json: Arc<str>) {
+        if self.gather(event, json) {
+            self.hand_out_mentions().await;
+        }
+    }
+
+    /// Whether so much was said in passing that it cannot wait.
+    fn gather(&self, event: &Ephemeral, json: Arc<str>) -> bool {
         let mut state = self.lock();
         if let Ephemeral::Presence { online, .. } = event {
             state.online = *online;
@@ -330,7 +411,7 @@ impl Room {
                 Ephemeral::Typing { .. } => state.summary.typing = Some(json),
                 Ephemeral::Read { .. } => state.summary.read = Some(json),
             }
-            return;
+            return false;
         }
         let author = match event {
             Ephemeral::Typing { user, .. } => Some(user.id),
@@ -341,9 +422,7 @@ impl Room {
             state.mentioned_at = Instant::now();
         }
         state.mentions.push((author, Encoded::text(&json)));
-        if state.mentions.len() >= MAX_GATHERED {
-            hand_out_mentions(&mut state);
-        }
+        state.mentions.len() >= MAX_GATHERED
     }
 
     fn has_summary(&self) -> bool {
@@ -351,26 +430,29 @@ impl Room {
     }
 
     /// Tells what was summarised: how many are here, and the latest of who wrote and who read.
-    fn tell_summary(&self) {
-        let mut state = self.lock();
-        let Summary { presence, typing, read } = std::mem::take(&mut state.summary);
+    async fn tell_summary(&self) {
+        let Summary { presence, typing, read } = std::mem::take(&mut self.lock().summary);
         let presence = presence.then(|| {
-            let event = Ephemeral::Presence { room: self.id, online: state.online, joined: None, left: None };
+            let event = Ephemeral::Presence { room: self.id, online: self.lock().online, joined: None, left: None };
             // Made of numbers and ids: nothing that JSON could refuse.
             Arc::from(serde_json::to_string(&event).unwrap_or_default())
         });
-        for json in [presence, typing, read].into_iter().flatten() {
-            let text = Encoded::text(&json);
-            state.seats.iter().for_each(|seat| seat.mention(std::iter::once(text.clone())));
-        }
+        let told = [presence, typing, read].into_iter().flatten();
+        self.lock().mentions.extend(told.map(|json: Arc<str>| (None, Encoded::text(&json))));
+        self.hand_out_mentions().await;
     }
 
-    /// Takes a seat for a connection that has everything up to `have`. Returns what the room has delivered since then, which
-    /// the connection must write before anything of its queue.
+    /// Takes a seat for a connection that has everything up to `have`. `joined` makes the frame that comes before anything else
+    /// of the room, from what the room has delivered since then.
     ///
     /// # Errors
     /// [`NotYet`] says what to do first.
-    pub fn attach(&self, have: Position, seat: impl FnOnce(u64) -> Seat) -> Result<(Arc<Seat>, Vec<RawEntry>), NotYet> {
+    pub fn attach(
+        &self,
+        have: Position,
+        seat: impl FnOnce(u64) -> Seat,
+        joined: impl FnOnce(&Seat, Vec<RawEntry>) -> Encoded,
+    ) -> Result<Arc<Seat>, NotYet> {
         let mut state = self.lock();
         if state.closed {
             return Err(NotYet::Closed);
@@ -385,18 +467,18 @@ impl Room {
         }
         let seat = Arc::new(seat(have.seq.max(position.seq)));
         seat.hear_from(state.mentioned + state.mentions.len() as u64);
-        state.seats.retain(|other| other.connection != seat.connection);
+        // A connection that joins again gives up the place that it had.
+        state.give_up(seat.connection);
+        seat.tell(joined(&seat, missed));
         state.seats.push(Arc::clone(&seat));
         state.empty_since = None;
-        Ok((seat, missed))
+        Ok(seat)
     }
 
     /// Gives up a connection's seat.
     pub fn detach(&self, connection: Uuid) {
         let mut state = self.lock();
-        if let Some(index) = state.seats.iter().position(|seat| seat.connection == connection) {
-            state.seats.swap_remove(index);
-        }
+        state.give_up(connection);
         if state.seats.is_empty() {
             state.empty_since = Some(Instant::now());
             drop(state);
@@ -422,31 +504,25 @@ impl Room {
     }
 }
 
-fn hand_out_mentions(state: &mut State) {
-    for seat in &state.seats {
-        let heard = (state.mentioned..).zip(&state.mentions).filter(|(number, _)| seat.hears(*number));
-        let others = heard.filter(|(_, (author, _))| *author != Some(seat.user));
-        seat.mention(others.map(|(_, (_, frame))| frame.clone()));
-    }
-    state.mentioned += state.mentions.len() as u64;
-    state.mentions.clear();
-}
-
-/// What an entry changes about who may do what. Returns the seats that are given up by it.
-fn apply(state: &mut State, head: &Head<'_>) -> Vec<Arc<Seat>> {
+/// What the entry numbered `seq` changes about who may do what. Returns the seats that are given up by it. Seats that were
+/// taken with the entry know already.
+fn apply(state: &mut State, seq: u64, head: &Head<'_>) -> Vec<Arc<Seat>> {
+    let told = |seat: &Arc<Seat>| seat.after() < seq;
     match (head.kind, head.change, &head.user) {
         ("member", Some(Change::Left | Change::Removed), Some(user)) => {
             // They have just been told; from now on they hear nothing.
-            let (gone, stay) = std::mem::take(&mut state.seats).into_iter().partition(|seat| seat.user == user.id);
+            let leaves = |seat: &Arc<Seat>| seat.user == user.id && told(seat);
+            let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.seats).into_iter().partition(leaves);
             state.seats = stay;
-            let gone: Vec<Arc<Seat>> = gone;
             gone.iter().for_each(|seat| seat.vacate());
             if state.seats.is_empty() {
                 state.empty_since.get_or_insert_with(Instant::now);
             }
             return gone;
         }
-        ("member", Some(Change::Host), Some(user)) => state.seats.iter().for_each(|seat| seat.set_host(user.id)),
+        ("member", Some(Change::Host), Some(user)) => {
+            state.seats.iter().filter(|seat| told(seat)).for_each(|seat| seat.set_host(user.id));
+        }
         ("closed", ..) => state.seats.iter().for_each(|seat| seat.set_read_only()),
         _ => {}
     }

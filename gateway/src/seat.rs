@@ -8,7 +8,7 @@ use std::sync::{
 use common::{membership::Membership, time::Timestamp, wire::Role};
 use uuid::Uuid;
 
-use crate::{queue::Queue, socket::Encoded};
+use crate::{outgoing::Encoded, queue::Queue};
 
 /// A connection's place in a room. What the room's log says of the user changes it, and commands are judged by it without
 /// asking the database.
@@ -43,10 +43,22 @@ impl Seat {
         }
     }
 
-    /// Delivers frames of entries, but those that came with `joined`. Returns how many were queued.
+    /// Delivers frames of entries, but those that came with `joined`. Returns how many.
     pub fn deliver(&self, frames: &[(u64, Encoded)]) -> usize {
-        let after = self.after.load(Ordering::Relaxed);
-        self.queue.push_all(frames.iter().filter(|(seq, _)| *seq > after).map(|(_, frame)| frame.clone()))
+        let after = self.after();
+        let heard = frames.iter().filter(|(seq, _)| *seq > after).map(|(_, frame)| frame.clone());
+        self.queue.push(self.while_taken(heard))
+    }
+
+    /// `frames`, or none from the moment the seat is given up: asked while the queue is locked, so that nothing comes after the
+    /// reply that says so.
+    fn while_taken(&self, frames: impl Iterator<Item = Encoded>) -> impl Iterator<Item = Encoded> {
+        frames.take_while(|_| !self.is_vacated())
+    }
+
+    /// The last entry that the connection has not been delivered from its seat: it came with `joined`.
+    pub fn after(&self) -> u64 {
+        self.after.load(Ordering::Relaxed)
     }
 
     /// The log began anew: numbers count from the fresh page on.
@@ -54,9 +66,9 @@ impl Seat {
         self.after.store(0, Ordering::Relaxed);
     }
 
-    /// Sends a frame that is no entry.
-    pub fn tell(&self, frame: Encoded) {
-        self.queue.push(frame);
+    /// Sends what the connection needs before anything else of the room.
+    pub fn tell(&self, joined: Encoded) {
+        self.queue.reply(joined);
     }
 
     /// Whether a mention came after the seat was taken.
@@ -71,7 +83,7 @@ impl Seat {
 
     /// Sends frames that may be missed.
     pub fn mention(&self, frames: impl Iterator<Item = Encoded>) {
-        self.queue.push_if_idle(frames);
+        self.queue.push_if_idle(self.while_taken(frames));
     }
 
     /// What the user may do.
@@ -84,12 +96,12 @@ impl Seat {
         self.host.store(self.user == host, Ordering::Relaxed);
     }
 
-    /// The user left the meetup or was removed from it.
+    /// The seat is given up: the connection left the room, or the user the meetup.
     pub fn vacate(&self) {
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the user is no member any more.
+    /// Whether the seat is given up.
     pub fn is_vacated(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }

@@ -180,7 +180,7 @@ impl Gateway {
         for stage in queues.chunks(stage_size) {
             for queue in stage {
                 let after_ms = rand::random_range(0..=RECONNECT_SPREAD_MS);
-                queue.push(frame::encode(&Frame::Reconnect { after_ms }));
+                queue.reply(frame::encode(&Frame::Reconnect { after_ms }));
                 queue.close(Closing { code: close::RESTART, reason: "restarting" });
             }
             if queues.len() > stage_size {
@@ -290,9 +290,10 @@ async fn serve(gateway: Arc<Gateway>, stream: TcpStream, _place: OwnedSemaphoreP
             Err(refusal)
         }
     };
-    let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config));
+    let queue = Arc::new(Queue::new(stream, gateway.config.queue_frames, gateway.config.queue_bytes));
+    let upgrade = Socket::accept(Arc::clone(&queue), check, config);
     if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(upgrade)).await {
-        session::run(gateway, Socket::new(socket), token).await;
+        session::run(gateway, socket, queue, token).await;
     }
 }
 

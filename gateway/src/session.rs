@@ -1,8 +1,8 @@
-//! One connection, from its handshake to its close: one task that reads commands, has them carried out in order, and writes
-//! replies and what its rooms deliver.
+//! One connection, from its handshake to its close: one task that reads commands and has them carried out in order. Replies and
+//! what rooms deliver are written by whoever has them; what a slow socket does not take at once, this task writes.
 //!
-//! While a command is under way no further one is read, which is the backpressure of a client that pipelines; deliveries go
-//! on. A batch of deliveries is written at once.
+//! While a command is under way, or what was written before waits to be read, no further command is read: the backpressure
+//! of a client that pipelines. Deliveries go on.
 
 use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
@@ -19,9 +19,10 @@ use uuid::Uuid;
 use crate::{
     command::Member,
     frame::{self, Refusal},
+    outgoing::Encoded,
     queue::{Closing, Queue},
     server::Gateway,
-    socket::{Encoded, Socket},
+    socket::Socket,
 };
 
 /// Commands refused for their rate before the connection is closed with 4429: so many at once, and so many a second for long.
@@ -31,8 +32,6 @@ const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const EXPIRY_WARNING: Duration = Duration::from_secs(30);
 /// How long the other side may take to receive the end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A batch this large gives its memory back once it is written.
-const KEPT_BATCH: usize = 64;
 
 type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + Send>>;
 
@@ -44,19 +43,25 @@ const fn end(code: u16, reason: &'static str) -> End {
 }
 
 /// Runs a connection until it ends. `token` came with the upgrade, if one did.
-pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, token: Option<String>) {
+pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, queue: Arc<Queue>, token: Option<String>) {
     let connection = gateway.ids.next_id();
     let span = tracing::info_span!("connection", %connection);
-    let reason =
-        tracing::Instrument::instrument(converse(&gateway, &mut socket, connection, token), span.clone()).await;
+    let conversation = converse(&gateway, &mut socket, &queue, connection, token);
+    let reason = tracing::Instrument::instrument(conversation, span.clone()).await;
     if let Some(closing) = reason {
         gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
         span.in_scope(|| tracing::debug!(code = closing.code, reason = closing.reason, "closing"));
-        drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(socket.close(closing))).await);
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(socket.close(&queue, closing))).await);
     }
 }
 
-async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid, token: Option<String>) -> End {
+async fn converse(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket,
+    queue: &Arc<Queue>,
+    connection: Uuid,
+    token: Option<String>,
+) -> End {
     let authenticated =
         tokio::time::timeout(gateway.config.hello_timeout, Box::pin(authenticate(gateway, socket, token))).await;
     let (person, access) = match authenticated {
@@ -64,7 +69,6 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid,
         Ok(Err(reason)) => return reason,
         Err(_) => return end(close::NO_HELLO, "no hello in time"),
     };
-    let queue = Arc::new(Queue::new(gateway.config.queue_frames, gateway.config.queue_bytes));
     let user = person.id;
     match gateway.rooms.admit(user, connection, gateway.config.connections_per_user).await {
         Ok(true) => {}
@@ -75,7 +79,7 @@ async fn converse(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Uuid,
         }
     }
     tracing::debug!(%user, "authenticated");
-    let member = Arc::new(Member::new(connection, person, access, queue, Arc::clone(gateway)));
+    let member = Arc::new(Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway)));
     let registered = gateway.register(&member);
     let reason = Session::new(gateway, socket, &member).run().await;
     drop(registered);
@@ -138,8 +142,8 @@ fn end_of(error: &Error) -> End {
 enum Heart {
     /// The next ping is due then.
     Rests(Instant),
-    /// A pong is due by then.
-    Awaits(Instant),
+    /// A pong is due by then; and how much the socket had not taken when it was sent.
+    Awaits(Instant, Option<usize>),
 }
 
 struct Session<'a> {
@@ -170,25 +174,21 @@ impl<'a> Session<'a> {
     }
 
     async fn run(mut self) -> End {
-        let welcome = frame::encode(&self.gateway.welcome(self.member));
-        if let Err(reason) = self.write(&mut vec![welcome]).await {
-            return reason;
-        }
         let member = Arc::clone(self.member);
-        let mut batch = Vec::new();
+        member.queue.reply(frame::encode(&self.gateway.welcome(self.member)));
         let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_due()));
         loop {
+            // Who does not read what was written gets no further command carried out.
+            let blocked = member.queue.blocked().is_some();
             let step = tokio::select! {
-                closing = member.queue.take(&mut batch) => {
-                    // The hot path: nothing here changes what is due.
-                    match self.drain(&mut batch, closing).await {
-                        Ok(()) => continue,
-                        Err(reason) => return reason,
-                    }
+                outcome = member.queue.written(blocked) => outcome,
+                replies = running(&mut self.running) => {
+                    self.running = None;
+                    replies.into_iter().for_each(|reply| member.queue.reply(reply));
+                    Ok(())
                 }
-                replies = running(&mut self.running) => self.reply(replies).await,
-                message = self.socket.next(), if self.running.is_none() => self.receive(message).await,
-                () = timer.as_mut() => self.tick().await,
+                message = self.socket.next(), if self.running.is_none() && !blocked => self.receive(message).await,
+                () = timer.as_mut() => self.tick(),
             };
             if let Err(reason) = step {
                 return reason;
@@ -200,37 +200,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn drain(&mut self, batch: &mut Vec<Encoded>, closing: Option<Closing>) -> Result<(), End> {
-        self.write(batch).await?;
-        closing.map_or(Ok(()), |closing| Err(Some(closing)))
-    }
-
-    async fn reply(&mut self, mut replies: Vec<Encoded>) -> Result<(), End> {
-        self.running = None;
-        self.write(&mut replies).await
-    }
-
-    /// Writes every frame. A reader too slow for even that is given up as soon as its queue overflows.
-    async fn write(&mut self, batch: &mut Vec<Encoded>) -> Result<(), End> {
-        tokio::select! {
-            biased;
-            outcome = self.socket.write(batch) => outcome.map_err(|error| end_of(&error))?,
-            () = self.member.queue.overflowed() => return Err(self.member.queue.closing()),
-        }
-        if batch.capacity() > KEPT_BATCH {
-            *batch = Vec::new();
-        }
-        Ok(())
-    }
-
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.command(&text).await,
+            Some(Ok(Message::Text(text))) => self.command(&text),
             Some(Ok(Message::Pong(_))) => {
                 self.heart = Heart::Rests(Instant::now() + self.gateway.config.heartbeat);
                 Ok(())
             }
-            // The answer to a ping was queued while it was read.
+            // The answer to a ping was made while it was read.
             Some(Ok(Message::Ping(_))) => self.socket.flush().await.map_err(|error| end_of(&error)),
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Err(end(close::BAD_FRAME, "not a text frame")),
             Some(Ok(Message::Close(_))) | None => Err(None),
@@ -238,7 +215,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn command(&mut self, text: &str) -> Result<(), End> {
+    fn command(&mut self, text: &str) -> Result<(), End> {
         self.gateway.metrics.frames_in.inc();
         let decoded = frame::decode(text);
         if let Err(too_soon) = self.rate.check() {
@@ -249,48 +226,48 @@ impl<'a> Session<'a> {
             let id = decoded.map_or_else(|refusal| refusal.id, |command| command.id());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             let refusal = Refusal::new(id, ErrorCode::RateLimited, "too many commands");
-            let text = self.member.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal });
-            return self.write(&mut vec![text]).await;
+            self.member.queue.reply(self.member.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal }));
+            return Ok(());
         }
         match decoded {
-            Ok(command) => {
-                self.running = Some(Box::pin(Arc::clone(self.member).carry_out(command)));
-                Ok(())
-            }
-            Err(refusal) => {
-                let text = self.member.refuse(refusal);
-                self.write(&mut vec![text]).await
-            }
+            Ok(command) => self.running = Some(Box::pin(Arc::clone(self.member).carry_out(command))),
+            Err(refusal) => self.member.queue.reply(self.member.refuse(refusal)),
         }
+        Ok(())
     }
 
     /// When something is due without anyone doing anything: a ping, a pong, a warning, the end of the token.
     fn next_due(&self) -> Instant {
-        let (Heart::Rests(heart) | Heart::Awaits(heart)) = self.heart;
+        let (Heart::Rests(heart) | Heart::Awaits(heart, _)) = self.heart;
         let left = self.member.token_left();
         let token = if self.warned { left } else { left.saturating_sub(EXPIRY_WARNING) };
         heart.min(Instant::now() + token)
     }
 
-    async fn tick(&mut self) -> Result<(), End> {
-        self.check_token().await?;
+    fn tick(&mut self) -> Result<(), End> {
+        self.check_token()?;
         let now = Instant::now();
+        let queue = &self.member.queue;
         match self.heart {
             Heart::Rests(due) if due <= now => {
-                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout);
-                self.socket.ping().await.map_err(|error| end_of(&error))
+                queue.reply(Encoded::PING);
+                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout, queue.blocked());
             }
-            // While a command is under way nothing is read, so a pong may be waiting unread.
-            Heart::Awaits(due) if due <= now && self.running.is_some() => {
-                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout);
-                Ok(())
+            Heart::Awaits(due, left) if due <= now => {
+                let blocked = queue.blocked();
+                // While a command is under way nothing is read, so a pong may be waiting unread; and who reads slowly has
+                // perhaps not come to the ping yet.
+                if self.running.is_none() && blocked == left {
+                    return Err(end(close::NO_PONG, "no pong"));
+                }
+                self.heart = Heart::Awaits(now + self.gateway.config.pong_timeout, blocked);
             }
-            Heart::Awaits(due) if due <= now => Err(end(close::NO_PONG, "no pong")),
-            Heart::Rests(_) | Heart::Awaits(_) => Ok(()),
+            Heart::Rests(_) | Heart::Awaits(..) => {}
         }
+        Ok(())
     }
 
-    async fn check_token(&mut self) -> Result<(), End> {
+    fn check_token(&mut self) -> Result<(), End> {
         let left = self.member.token_left();
         if left.is_zero() {
             return Err(end(close::UNAUTHENTICATED, "the token has expired"));
@@ -301,7 +278,7 @@ impl<'a> Session<'a> {
         } else if !self.warned {
             self.warned = true;
             let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            return self.write(&mut vec![frame::encode(&Frame::Expiring { in_ms })]).await;
+            self.member.queue.reply(frame::encode(&Frame::Expiring { in_ms }));
         }
         Ok(())
     }
