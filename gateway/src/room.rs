@@ -38,7 +38,7 @@ const MAX_GATHERED: usize = 64;
 const LINGER: Duration = Duration::from_secs(10);
 /// A room that has just delivered gathers what comes within this time and delivers it at once: each socket is then written to
 /// once for several entries. Rooms with fewer entries than one in this time never wait.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(15);
 /// What is not in the log is gathered for this long: when many come or go at once, each connection hears of several together.
 const GATHER_MENTIONS: Duration = Duration::from_millis(50);
 /// How often a big room tells what it has summarised.
