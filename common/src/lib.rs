@@ -7,6 +7,7 @@
 //! | [`time`], [`ids`] | the clock and the id source, passed in so that tests can control them |
 //! | [`tokens`] | access tokens: signing and verifying |
 //! | [`db`] | SQL written once for SQLite and MySQL/MariaDB, migrations |
+//! | [`batch`] | many look-ups in one statement when many are asked for at once |
 //! | [`membership`] | who may do what in a meetup's room |
 //! | [`outbox`] | how what SQL commits about a room reaches its log |
 //! | [`rooms`] | the room log and its two backends |
@@ -14,6 +15,7 @@
 //! | [`text`] | the rules every text a user sends is held to |
 //! | [`ops`], [`telemetry`] | health, readiness, metrics, logs |
 
+pub mod batch;
 pub mod bootstrap;
 pub mod config;
 pub mod db;

@@ -1,8 +1,11 @@
 //! Who may do what in a meetup's room: one rule, asked by both services.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::{
+    batch::padded,
     db::{Db, DbError, sql},
     time::Timestamp,
     wire::{Person, Role},
@@ -59,43 +62,65 @@ impl MemberState {
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    meetup_id: Uuid,
+    user_id: Uuid,
     host_id: Uuid,
     ends_at: Timestamp,
     cancelled_at: Option<Timestamp>,
     state: Option<String>,
 }
 
-/// How `user` stands to the meetup whose room is `room`.
+impl Row {
+    fn standing(&self) -> Standing {
+        if self.state.as_deref() != Some(MemberState::Member.as_str()) {
+            return Standing::Outsider;
+        }
+        Standing::Member(Membership {
+            role: if self.host_id == self.user_id { Role::Host } else { Role::Member },
+            read_only_from: self.cancelled_at.map_or(self.ends_at, |cancelled| cancelled.min(self.ends_at)),
+        })
+    }
+}
+
+/// How each user stands to a meetup, whose id is its room's: for pairs of both, in their order.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn standings(db: &Db, asked: &[(Uuid, Uuid)]) -> Result<Vec<Standing>, DbError> {
+    const ONE: &str = "SELECT m.id AS meetup_id, u.id AS user_id, m.host_id, m.ends_at, m.cancelled_at, mm.state \
+         FROM meetups m JOIN users u ON u.id = ? \
+         LEFT JOIN meetup_members mm ON mm.meetup_id = m.id AND mm.user_id = u.id WHERE m.id = ?";
+    // Each part finds its rows by their keys; one join for all would read every member of every meetup.
+    let rows: Vec<Row> = sql(vec![ONE; padded(asked).count()].join(" UNION ALL "))
+        .bind_all(padded(asked).flat_map(|(meetup, user)| [*user, *meetup]))
+        .all(db)
+        .await?;
+    let rows: HashMap<(Uuid, Uuid), Standing> =
+        rows.into_iter().map(|row| ((row.meetup_id, row.user_id), row.standing())).collect();
+    Ok(asked.iter().map(|pair| rows.get(pair).copied().unwrap_or(Standing::NoSuchMeetup)).collect())
+}
+
+/// The same for one.
 ///
 /// # Errors
 /// See [`DbError`].
 pub async fn standing(db: &Db, room: Uuid, user: Uuid) -> Result<Standing, DbError> {
-    let row: Option<Row> = sql("SELECT m.host_id, m.ends_at, m.cancelled_at, mm.state FROM meetups m \
-         LEFT JOIN meetup_members mm ON mm.meetup_id = m.id AND mm.user_id = ? WHERE m.id = ?")
-    .bind(user)
-    .bind(room)
-    .optional(db)
-    .await?;
-    Ok(match row {
-        None => Standing::NoSuchMeetup,
-        Some(row) if row.state.as_deref() == Some(MemberState::Member.as_str()) => Standing::Member(Membership {
-            role: if row.host_id == user { Role::Host } else { Role::Member },
-            read_only_from: row.cancelled_at.map_or(row.ends_at, |cancelled| cancelled.min(row.ends_at)),
-        }),
-        Some(_) => Standing::Outsider,
-    })
+    Ok(standings(db, &[(room, user)]).await?.pop().unwrap_or(Standing::NoSuchMeetup))
 }
 
-/// The user of a session that may still be used: not logged out, not withdrawn.
+/// The people of some sessions, each with the user that it is said to be of: none if the session may not be used any more,
+/// being logged out or its user withdrawn.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn person_of_session(db: &Db, user: Uuid, session: Uuid) -> Result<Option<Person>, DbError> {
-    let nickname: Option<String> = sql("SELECT u.nickname FROM users u JOIN sessions s ON s.user_id = u.id \
-         WHERE u.id = ? AND s.id = ? AND s.revoked_at IS NULL AND u.withdrawn_at IS NULL")
-    .bind(user)
-    .bind(session)
-    .scalar(db)
+pub async fn people_of_sessions(db: &Db, asked: &[(Uuid, Uuid)]) -> Result<Vec<Option<Person>>, DbError> {
+    let found: Vec<(Uuid, Uuid, String)> = sql("SELECT s.id, u.id, u.nickname FROM sessions s \
+         JOIN users u ON u.id = s.user_id WHERE s.revoked_at IS NULL AND u.withdrawn_at IS NULL AND s.id IN ")
+    .push_list(padded(asked).map(|(_, session)| *session))
+    .all(db)
     .await?;
-    Ok(nickname.map(|nickname| Person { id: user, nickname }))
+    let found: HashMap<Uuid, Person> =
+        found.into_iter().map(|(session, id, nickname)| (session, Person { id, nickname })).collect();
+    let person = |(user, session): &(Uuid, Uuid)| found.get(session).filter(|person| person.id == *user).cloned();
+    Ok(asked.iter().map(person).collect())
 }

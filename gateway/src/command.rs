@@ -8,7 +8,7 @@ use std::{
 
 use common::{
     db::DbError,
-    membership::{self, Membership, Standing},
+    membership::{Membership, Standing},
     rooms::{self, Draft, Entered, Page, Range, RawEntry, RoomError},
     text,
     time::Timestamp,
@@ -146,30 +146,34 @@ impl Member {
 
     async fn join(&self, id: u64, room_id: Uuid, since: Option<Position>) -> Result<Vec<Encoded>, Refusal> {
         self.check_room_limit(room_id)?;
-        // The order matters. Subscribed to the room first, a removal that the membership check does not see yet arrives
-        // as an entry; the notice read after the page is never older than it.
+        // The order matters: subscribed to the room first, a removal that the membership check does not see yet arrives as
+        // an entry.
         let room = self.gateway.hub.room(room_id).await?;
         let membership = self.membership(room_id).await?;
-        let entered = self.gateway.rooms.enter(room_id, &self.person, self.connection).await?;
-        let outcome = self.take_seat(id, room, membership, entered, since).await;
+        let enter = self.gateway.rooms.enter(room_id, &self.person, self.connection);
+        let (entered, page) = tokio::join!(enter, self.first_page(room_id, since));
+        let entered = entered?;
+        let outcome = match page {
+            Ok((page, recovered)) => self.take_seat(id, room, membership, entered, page, recovered).await,
+            Err(refusal) => Err(refusal),
+        };
         if outcome.is_err() && !lock(&self.rooms).contains_key(&room_id) {
             drop(self.gateway.rooms.exit(room_id, self.person.id, self.connection).await);
         }
         outcome
     }
 
-    /// Reads what the client has missed and takes the seat right behind it, whatever the room delivers meanwhile.
+    /// Takes the seat right behind what `page` brings, whatever the room delivers meanwhile.
     async fn take_seat(
         &self,
         id: u64,
         mut room: Arc<Room>,
         membership: Membership,
         entered: Entered,
-        since: Option<Position>,
+        mut page: Page,
+        recovered: bool,
     ) -> Result<Vec<Encoded>, Refusal> {
         let room_id = room.id;
-        let (mut page, recovered) = self.first_page(room_id, since).await?;
-        let notice = self.gateway.rooms.notice(room_id).await?;
         for _ in 0..JOIN_ATTEMPTS {
             let have = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
             let seat = |after| Seat::new(self.connection, self.person.id, Arc::clone(&self.queue), after, membership);
@@ -183,7 +187,8 @@ impl Member {
                     seq,
                     recovered,
                     entries: Vec::new(),
-                    notice: notice.clone(),
+                    // Damage to the log shows where the entry is read.
+                    notice: page.latest_notice().unwrap_or_default(),
                     role: seat.role(),
                     online: entered.online,
                     read_seq: entered.read_seq,
@@ -203,8 +208,8 @@ impl Member {
                         .rooms
                         .read(room_id, Range::After(have.seq), self.gateway.config.resume_entries)
                         .await?;
-                    page.head = more.head;
                     page.entries.extend(more.entries);
+                    page = Page { entries: page.entries, ..more };
                 }
                 Err(NotYet::Closed) => {
                     tokio::task::yield_now().await;
@@ -233,7 +238,7 @@ impl Member {
     }
 
     async fn membership(&self, room: Uuid) -> Result<Membership, Refusal> {
-        match membership::standing(&self.gateway.db, room, self.person.id).await? {
+        match self.gateway.standings.get((room, self.person.id)).await? {
             Standing::Member(membership) => Ok(membership),
             // Whether a meetup exists is no secret of its room, but one answer is enough.
             Standing::Outsider | Standing::NoSuchMeetup => Err(not_a_member()),

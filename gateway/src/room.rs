@@ -291,7 +291,7 @@ impl Room {
     /// The log was lost and began anew, or has lost what this room needs: everyone gets a fresh page.
     async fn start_over(&self) -> Result<(), RoomError> {
         let page = self.store.read(self.id, Range::Latest, FRESH_ENTRIES).await?;
-        let notice = self.store.notice(self.id).await?;
+        let notice = page.latest_notice()?;
         let mut state = self.lock();
         let position = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
         state.progress = Progress::at(position);

@@ -3,16 +3,16 @@
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
 use common::{
+    batch::Batches,
     bootstrap::Backends,
     config::Config,
-    db::Db,
     ids::IdSource,
-    membership,
+    membership::{self, Standing},
     ops::Ops,
     rooms::{RoomStore, SessionChange},
     time::Clock,
     tokens::AccessTokens,
-    wire::{ErrorCode, Frame, Limits, SUBPROTOCOL, close},
+    wire::{ErrorCode, Frame, Limits, Person, SUBPROTOCOL, close},
 };
 use dashmap::DashMap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -58,8 +58,10 @@ const RECONNECT_SPREAD_MS: u64 = 3_000;
 pub struct Gateway {
     /// The effective configuration.
     pub config: Arc<Config>,
-    /// The relational database.
-    pub db: Db,
+    /// How a user stands to a meetup: asked for with both.
+    pub standings: Batches<(Uuid, Uuid), Standing>,
+    /// The person of a session, while it may be used: asked for with its user and itself.
+    pub sessions: Batches<(Uuid, Uuid), Option<Person>>,
     /// The room log.
     pub rooms: Arc<dyn RoomStore>,
     /// Verifies access tokens.
@@ -97,9 +99,17 @@ impl Drop for Registered {
 
 impl Gateway {
     fn new(backends: &Backends, metrics: Metrics) -> Arc<Self> {
+        let (standings, sessions) = (backends.db.clone(), backends.db.clone());
         Arc::new(Self {
             config: Arc::clone(&backends.config),
-            db: backends.db.clone(),
+            standings: Batches::new(move |keys| {
+                let db = standings.clone();
+                async move { membership::standings(&db, &keys).await }
+            }),
+            sessions: Batches::new(move |keys| {
+                let db = sessions.clone();
+                async move { membership::people_of_sessions(&db, &keys).await }
+            }),
             rooms: Arc::clone(&backends.rooms),
             tokens: backends.tokens.clone(),
             clock: Arc::clone(&backends.around.clock),
@@ -138,7 +148,7 @@ impl Gateway {
 
     async fn check_session(&self, connection: Uuid) {
         let Some(member) = self.connections.get(&connection).map(|member| Arc::clone(&member)) else { return };
-        match membership::person_of_session(&self.db, member.person.id, member.session()).await {
+        match self.sessions.get((member.person.id, member.session())).await {
             Ok(Some(_)) => {}
             Ok(None) => member.queue.close(Closing { code: close::FORBIDDEN, reason: "the session has ended" }),
             // Its token expires soon enough.

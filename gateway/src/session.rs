@@ -7,7 +7,6 @@
 use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use common::{
-    membership,
     tokens::{Access, TokenError},
     wire::{Command, ErrorCode, Frame, Person, close},
 };
@@ -62,28 +61,28 @@ async fn converse(
     connection: Uuid,
     token: Option<String>,
 ) -> End {
-    let authenticated =
-        tokio::time::timeout(gateway.config.hello_timeout, Box::pin(authenticate(gateway, socket, token))).await;
-    let (person, access) = match authenticated {
-        Ok(Ok(authenticated)) => authenticated,
-        Ok(Err(reason)) => return reason,
-        Err(_) => return end(close::NO_HELLO, "no hello in time"),
-    };
-    let user = person.id;
-    match gateway.rooms.admit(user, connection, gateway.config.connections_per_user).await {
-        Ok(true) => {}
-        Ok(false) => return end(close::TOO_MANY, "too many connections of this user"),
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be counted");
-            return end(close::TRY_AGAIN, "the room log does not answer");
+    let access =
+        match tokio::time::timeout(gateway.config.hello_timeout, Box::pin(access(gateway, socket, token))).await {
+            Ok(Ok(access)) => access,
+            Ok(Err(reason)) => return reason,
+            Err(_) => return end(close::NO_HELLO, "no hello in time"),
+        };
+    let user = access.user;
+    let admit = gateway.rooms.admit(user, connection, gateway.config.connections_per_user);
+    let (person, admitted) = tokio::join!(gateway.sessions.get((user, access.session)), admit);
+    let reason = match (person, admitted) {
+        (Ok(Some(person)), Ok(true)) => serve(gateway, socket, queue, connection, person, access).await,
+        (Ok(None), _) => end(close::FORBIDDEN, "the session has ended"),
+        (Ok(Some(_)), Ok(false)) => return end(close::TOO_MANY, "too many connections of this user"),
+        (Err(error), _) => {
+            tracing::warn!(%error, "a connection could not be authenticated");
+            end(close::TRY_AGAIN, "the database does not answer")
         }
-    }
-    tracing::debug!(%user, "authenticated");
-    let member = Arc::new(Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway)));
-    let registered = gateway.register(&member);
-    let reason = Session::new(gateway, socket, &member).run().await;
-    drop(registered);
-    member.leave_all().await;
+        (_, Err(error)) => {
+            tracing::warn!(%error, "a connection could not be counted");
+            end(close::TRY_AGAIN, "the room log does not answer")
+        }
+    };
     if let Err(error) = gateway.rooms.dismiss(user, connection).await {
         // It is counted no longer once it has not been heard of for a while.
         tracing::debug!(%error, "a connection was not counted out");
@@ -91,23 +90,34 @@ async fn converse(
     reason
 }
 
-async fn authenticate(gateway: &Gateway, socket: &mut Socket, token: Option<String>) -> Result<(Person, Access), End> {
+/// An authenticated connection.
+async fn serve(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket,
+    queue: &Arc<Queue>,
+    connection: Uuid,
+    person: Person,
+    access: Access,
+) -> End {
+    tracing::debug!(user = %person.id, "authenticated");
+    let member = Arc::new(Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway)));
+    let registered = gateway.register(&member);
+    let reason = Session::new(gateway, socket, &member).run().await;
+    drop(registered);
+    member.leave_all().await;
+    reason
+}
+
+/// What the token says, which came with the upgrade or comes with the first frame.
+async fn access(gateway: &Gateway, socket: &mut Socket, token: Option<String>) -> Result<Access, End> {
     let token = match token {
         Some(token) => token,
         None => hello(socket).await?,
     };
-    let access = gateway.tokens.verify(&token).map_err(|error| match error {
+    gateway.tokens.verify(&token).map_err(|error| match error {
         TokenError::Invalid => end(close::UNAUTHENTICATED, "the token is not valid"),
         TokenError::Expired => end(close::UNAUTHENTICATED, "the token has expired"),
-    })?;
-    match membership::person_of_session(&gateway.db, access.user, access.session).await {
-        Ok(Some(person)) => Ok((person, access)),
-        Ok(None) => Err(end(close::FORBIDDEN, "the session has ended")),
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be authenticated");
-            Err(end(close::TRY_AGAIN, "the database does not answer"))
-        }
-    }
+    })
 }
 
 async fn hello(socket: &mut Socket) -> Result<String, End> {

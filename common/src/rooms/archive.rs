@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Draft, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
     amend::{amend_raw, anonymise_notice, anonymise_raw},
+    decode,
 };
 use crate::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
@@ -134,18 +135,20 @@ pub(super) async fn page(
     Ok(rows.into_iter().map(RawEntry::from).collect())
 }
 
-/// A page of a log that is in SQL up to `head`.
+/// A page of a log that is in SQL up to the head that its `row` says.
 pub(super) async fn whole_page(
     db: &Db,
     room: Uuid,
-    head: Position,
+    row: &RoomRow,
     range: Range,
     limit: usize,
-) -> Result<Page, DbError> {
+) -> Result<Page, RoomError> {
+    let head = row.position();
     let entries = page(db, room, head.epoch, range, limit).await?;
     // An entry may have been appended since the head was read.
     let seq = entries.last().map_or(head.seq, |last| head.seq.max(last.seq));
-    Ok(Page { head: Position { seq, ..head }, entries })
+    let notice = row.notice.as_deref().map(decode).transpose()?;
+    Ok(Page { head: Position { seq, ..head }, notice, entries })
 }
 
 /// Stores one new entry.

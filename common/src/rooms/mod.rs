@@ -106,8 +106,27 @@ impl RawEntry {
 pub struct Page {
     /// The log's latest position when the page was read.
     pub head: Position,
+    /// The notice, if one is set: when the head was read, so notices among `entries` may be newer.
+    pub notice: Option<Notice>,
     /// Ascending, without a gap.
     pub entries: Vec<RawEntry>,
+}
+
+impl Page {
+    /// The notice after the last entry.
+    ///
+    /// # Errors
+    /// [`RoomError::Corrupt`] if the log holds something else.
+    pub fn latest_notice(&self) -> Result<Option<Notice>, RoomError> {
+        // Within a text the quotes would be escaped.
+        let newest = self.entries.iter().rev().find(|entry| entry.json.contains(r#","type":"notice","#));
+        let Some(newest) = newest else { return Ok(self.notice.clone()) };
+        let Entry { at, body, .. } = newest.parse()?;
+        Ok(match body {
+            Body::Notice { user, text } => text.map(|text| Notice { text, user, at }),
+            _ => self.notice.clone(),
+        })
+    }
 }
 
 /// What can go wrong with a room log.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, Refusal, RoomError, RoomStore,
     SYSTEM, SessionChange, SessionChanges, Signal, Subscription,
-    archive::{self, TxError},
+    archive::{self, RoomRow, TxError},
     bus::Bus,
     decode, encode, encode_tail, notice_of,
     seats::Seats,
@@ -102,11 +102,11 @@ impl Inner {
         Ok((Appended { position, at: draft.at, duplicate: false }, json.into()))
     }
 
-    async fn head(&self, room: Uuid) -> Result<Position, RoomError> {
+    async fn row(&self, room: Uuid) -> Result<RoomRow, RoomError> {
         if let Some(row) = archive::room(&self.db, room).await? {
-            return Ok(row.position());
+            return Ok(row);
         }
-        Ok(transaction!(self.db, |tx| archive::lock_room(tx, room, self.ids.next_id()))?.position())
+        Ok(transaction!(self.db, |tx| archive::lock_room(tx, room, self.ids.next_id()))?)
     }
 
     async fn mark_in(&self, tx: &mut Tx, room: Uuid, user: Uuid, seq: u64) -> Result<(u64, bool), DbError> {
@@ -176,12 +176,12 @@ impl RoomStore for SqlRooms {
     }
 
     async fn read(&self, room: Uuid, range: Range, limit: usize) -> Result<Page, RoomError> {
-        let head = self.0.head(room).await?;
-        Ok(archive::whole_page(&self.0.db, room, head, range, limit.min(MAX_PAGE)).await?)
+        let row = self.0.row(room).await?;
+        archive::whole_page(&self.0.db, room, &row, range, limit.min(MAX_PAGE)).await
     }
 
     async fn head(&self, room: Uuid) -> Result<Position, RoomError> {
-        self.0.head(room).await
+        Ok(self.0.row(room).await?.position())
     }
 
     async fn notice(&self, room: Uuid) -> Result<Option<Notice>, RoomError> {
@@ -197,7 +197,7 @@ impl RoomStore for SqlRooms {
     }
 
     async fn enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
-        let head = self.0.head(room).await?;
+        let head = self.0.row(room).await?.position();
         let read_seq = read_mark(&self.0.db, room, head.epoch, person.id).await?;
         let _turn = self.0.crossing.lock().unwrap_or_else(PoisonError::into_inner);
         let (online, new) = self.0.seats.enter(room, person, connection);

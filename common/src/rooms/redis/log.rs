@@ -13,7 +13,7 @@ use crate::{
         Appended, Draft, NONCE_WINDOW, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
         amend::{amend_raw, anonymise_notice, anonymise_raw},
         archive::{self, RoomRow},
-        encode, encode_tail, notice_of,
+        decode, encode, encode_tail, notice_of,
     },
     time::Timestamp,
     transaction,
@@ -34,6 +34,8 @@ pub(super) struct ListPage {
     pub(super) base: u64,
     /// How often entries in the list were rewritten.
     pub(super) changes: u64,
+    /// As JSON; empty if there is none.
+    pub(super) notice: String,
     pub(super) entries: Vec<RawEntry>,
 }
 
@@ -153,7 +155,7 @@ impl Inner {
         let page = match self.read_list(room, range, limit, None).await? {
             Some(page) => page,
             None => match self.closed(room).await? {
-                Some(row) => return Ok(archive::whole_page(&self.db, room, row.position(), range, limit).await?),
+                Some(row) => return archive::whole_page(&self.db, room, &row, range, limit).await,
                 None => self
                     .read_list(room, range, limit, Some(self.ids.next_id()))
                     .await?
@@ -165,7 +167,8 @@ impl Inner {
 
     /// Adds what the archive has of a page.
     async fn complete(&self, room: Uuid, range: Range, limit: usize, page: ListPage) -> Result<Page, RoomError> {
-        let ListPage { head, base, entries, .. } = page;
+        let ListPage { head, base, notice, entries, .. } = page;
+        let notice = if notice.is_empty() { None } else { Some(decode(&notice)?) };
         let first = entries.first().map(|entry| entry.seq);
         let (older, missing) = match range {
             Range::After(seq) => (Range::After(seq), if seq < base { limit } else { 0 }),
@@ -173,7 +176,7 @@ impl Inner {
             Range::Latest => (Range::Before(first.unwrap_or(base + 1)), limit - entries.len()),
         };
         if base == 0 || missing == 0 {
-            return Ok(Page { head, entries });
+            return Ok(Page { head, notice, entries });
         }
         let mut all = archive::page(&self.db, room, head.epoch, older, missing).await?;
         // What is archived may still be in the list: the list is trimmed after.
@@ -183,7 +186,7 @@ impl Inner {
         if all.windows(2).any(|pair| pair[0].seq + 1 != pair[1].seq) {
             return Err(RoomError::corrupt("entries are missing between the archive and the list"));
         }
-        Ok(Page { head, entries: all })
+        Ok(Page { head, notice, entries: all })
     }
 
     /// The part of a page that is in the list; `None` if there is no log and none may begin.
@@ -202,13 +205,15 @@ impl Inner {
         let epoch = epoch.map_or_else(String::new, |epoch| epoch.to_string());
         let args: Vec<Value> = vec![epoch.into(), kind.into(), seq.to_string().into(), limit.to_string().into()];
         let reply = self.redis.eval(&self.redis.scripts.read, vec![keys::log(room), keys::meta(room)], args).await?;
-        let (epoch, head, base, changes, first, entries): (String, u64, u64, u64, u64, Vec<String>) =
+        type Reply = (String, u64, u64, u64, u64, Vec<String>, String);
+        let (epoch, head, base, changes, first, entries, notice): Reply =
             reply.convert().map_err(|_| RoomError::corrupt("a page that is none"))?;
         if epoch.is_empty() {
             return Ok(None);
         }
         let entries = (first..).zip(entries).map(|(seq, json)| RawEntry { seq, json: json.into() }).collect();
-        Ok(Some(ListPage { head: Position { epoch: parse_epoch(&epoch)?, seq: head }, base, changes, entries }))
+        let head = Position { epoch: parse_epoch(&epoch)?, seq: head };
+        Ok(Some(ListPage { head, base, changes, notice, entries }))
     }
 
     /// Rooms after `after`, in order, with entries in a list or in SQL from or about a person.

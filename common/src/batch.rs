@@ -1,0 +1,123 @@
+//! Looking up many things at once when many are asked for at once.
+//!
+//! When thousands of clients come back together, a statement for each of them is what keeps the database busy. Here the
+//! first one asks alone, and whoever comes while it is under way is asked for together.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::db::DbError;
+
+/// Keys of one look-up, at most.
+const MAX_KEYS: usize = 64;
+/// Callers that wait in line, at most; more wait before it.
+const LINE: usize = 1024;
+
+type Asked<K, V> = (K, oneshot::Sender<Result<V, String>>);
+
+/// Looks things up in batches, one batch after the other. Ends with its last handle.
+#[derive(Debug)]
+pub struct Batches<K, V>(mpsc::Sender<Asked<K, V>>);
+
+impl<K: Clone + Send + 'static, V: Send + 'static> Batches<K, V> {
+    /// `load` returns a value for each key, in the order of the keys.
+    pub fn new<F>(load: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Vec<V>, DbError>> + Send,
+    {
+        let (sender, mut line) = mpsc::channel::<Asked<K, V>>(LINE);
+        tokio::spawn(async move {
+            let mut asked = Vec::new();
+            while line.recv_many(&mut asked, MAX_KEYS).await > 0 {
+                let outcome = load(asked.iter().map(|(key, _)| key.clone()).collect()).await;
+                let values: Box<dyn Iterator<Item = Result<V, String>> + Send> = match outcome {
+                    Ok(values) => Box::new(values.into_iter().map(Ok)),
+                    Err(error) => Box::new(std::iter::repeat_with(move || Err(error.to_string()))),
+                };
+                for ((_, caller), value) in asked.drain(..).zip(values) {
+                    // Whoever does not wait any more needs no answer.
+                    drop(caller.send(value));
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when its batch failed.
+    pub async fn get(&self, key: K) -> Result<V, DbError> {
+        let (sender, answer) = oneshot::channel();
+        let gone = || DbError::Unavailable("look-ups have ended".to_owned());
+        self.0.send((key, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(DbError::Unavailable)
+    }
+}
+
+/// `keys` with the last one repeated up to a power of two: so that few different statements are prepared.
+pub fn padded<K: Clone>(keys: &[K]) -> impl Iterator<Item = &K> {
+    let last = keys.last().into_iter().cycle();
+    keys.iter().chain(last).take(keys.len().next_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::future::join_all;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_comes_while_a_look_up_is_under_way_is_looked_up_together() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let gate = Arc::new(Semaphore::new(0));
+        let batches = Batches::new({
+            let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
+            move |keys: Vec<usize>| {
+                sizes.lock().expect("sizes").push(keys.len());
+                let gate = Arc::clone(&gate);
+                async move {
+                    gate.acquire().await.expect("open").forget();
+                    Ok(keys.into_iter().map(|key| key * 2).collect())
+                }
+            }
+        });
+        let open = async {
+            // The look-ups below have been asked for once the first one waits at the gate.
+            while sizes.lock().expect("sizes").is_empty() {
+                tokio::task::yield_now().await;
+            }
+            gate.add_permits(100);
+        };
+        let (values, ()) = tokio::join!(join_all((0..100).map(|key| batches.get(key))), open);
+        let values: Vec<usize> = values.into_iter().map(|value| value.expect("a value")).collect();
+        assert_eq!(values, (0..100).map(|key| key * 2).collect::<Vec<_>>());
+        let sizes = sizes.lock().expect("sizes").clone();
+        assert!(sizes.len() <= 3 && sizes.iter().all(|size| *size <= MAX_KEYS), "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_fails_fails_for_each_and_the_next_goes_on() {
+        let fails = Arc::new(Mutex::new(true));
+        let batches = Batches::new({
+            let fails = Arc::clone(&fails);
+            move |keys: Vec<u8>| {
+                let fails = *fails.lock().expect("whether it fails");
+                async move { if fails { Err(DbError::Unavailable("down".to_owned())) } else { Ok(keys) } }
+            }
+        });
+        let outcomes = join_all([batches.get(1), batches.get(2)]).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(DbError::Unavailable(_)))), "{outcomes:?}");
+        *fails.lock().expect("whether it fails") = false;
+        assert_eq!(batches.get(3).await.expect("a value"), 3);
+    }
+
+    #[test]
+    fn keys_are_padded_to_a_power_of_two() {
+        for (keys, expected) in [(vec![], vec![]), (vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3])] {
+            assert_eq!(padded(&keys).copied().collect::<Vec<i32>>(), expected);
+        }
+    }
+}
