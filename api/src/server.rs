@@ -105,10 +105,10 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
 /// A parameter given twice is refused, not guessed at.
 async fn refuse_repeated_parameters<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let mut seen = HashSet::new();
-    let query = request.uri().query().unwrap_or_default();
-    for name in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
-        if !seen.insert(name) {
-            return Err(page::invalid(name, "repeated").into());
+    // As the operations will read it; one that cannot be read is theirs to refuse.
+    for (name, _) in request.params::<Vec<(String, String)>>().unwrap_or_default() {
+        if !seen.insert(name.clone()) {
+            return Err(page::invalid(&name, "repeated").into());
         }
     }
     next.call(request).await.map(IntoResponse::into_response)
@@ -134,7 +134,8 @@ async fn finish<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Res
         Ok(response) => response.into_response(),
         Err(error) => {
             let failure = failure_of(error);
-            if failure.code.status().is_server_error() {
+            // That places are not set up is how this server is run, and no news.
+            if failure.code.status().is_server_error() && failure.code != Code::PlacesNotConfigured {
                 span.in_scope(|| tracing::error!(%failure, "request failed"));
             }
             failure.into_response(language, &id)

@@ -27,7 +27,6 @@ pub struct Endpoints;
 
 impl From<KakaoError> for Failure {
     fn from(error: KakaoError) -> Self {
-        tracing::warn!(%error, "a place could not be looked up");
         Self { cause: Some(error.to_string()), ..Code::PlacesUnavailable.into() }
     }
 }

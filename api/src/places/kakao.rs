@@ -8,7 +8,10 @@ use common::{
     config::Secret,
     time::{Clock, Timestamp},
 };
-use reqwest::{Client, header};
+use reqwest::{
+    Client,
+    header::{self, HeaderValue},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
@@ -39,6 +42,9 @@ pub enum KakaoError {
     /// It refused.
     #[error("Kakao answered {0}")]
     Status(u16),
+    /// It was not asked: too many questions wait for it.
+    #[error("too many questions wait for Kakao")]
+    Busy,
     /// It answered something else.
     #[error("Kakao's answer cannot be read: {0}")]
     Nonsense(String),
@@ -214,12 +220,15 @@ impl Kakao {
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, KakaoError> {
         let turn = tokio::time::timeout(TIMEOUT, self.turns.acquire()).await;
-        let _turn = turn.ok().and_then(Result::ok).ok_or(KakaoError::Status(429))?;
+        let _turn = turn.ok().and_then(Result::ok).ok_or(KakaoError::Busy)?;
+        let mut authorization = HeaderValue::from_str(&format!("KakaoAK {}", self.key.expose()))
+            .map_err(|_| KakaoError::Nonsense("the key is none that a header can carry".to_owned()))?;
+        authorization.set_sensitive(true);
         let mut response = self
             .client
             .get(format!("{}{path}", self.base_url))
             .query(query)
-            .header(header::AUTHORIZATION, format!("KakaoAK {}", self.key.expose()))
+            .header(header::AUTHORIZATION, authorization)
             .send()
             .await?;
         if !response.status().is_success() {

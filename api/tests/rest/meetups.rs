@@ -81,7 +81,7 @@ async fn the_list_goes_on_where_it_was_while_meetups_come() {
             .collect();
         paths.reverse();
         assert_eq!(seen, paths);
-        for query in ["limit=0", "limit=51", "limit=x", "cursor=nonsense", "limit=1&limit=2"] {
+        for query in ["limit=0", "limit=51", "limit=x", "cursor=nonsense", "limit=1&limit=2", "limit=1&%6cimit=2"] {
             list(query.to_owned()).await.refused(400, "invalid_input");
         }
     }

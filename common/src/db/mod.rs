@@ -158,10 +158,13 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when no connection is free in time.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::MySql(pool) => Tx::MySql(query::while_connection_is_gone!(pool.size(), pool.begin())?),
+        query::in_time(async {
+            Ok(match self {
+                Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+                Self::MySql(pool) => Tx::MySql(query::while_connection_is_gone!(pool.size(), pool.begin())?),
+            })
         })
+        .await
     }
 
     /// Asks the database for a sign of life.
@@ -197,23 +200,27 @@ impl Tx {
     /// Makes what was done permanent.
     ///
     /// # Errors
-    /// The transaction is undone, or whether it is done is unknown when the connection broke.
+    /// The transaction is undone, or whether it is done is unknown when the connection broke or nothing came in time.
     pub async fn commit(self) -> Result<(), DbError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::MySql(tx) => tx.commit().await?,
-        }
-        Ok(())
+        query::in_time(async {
+            match self {
+                Self::Sqlite(tx) => tx.commit().await,
+                Self::MySql(tx) => tx.commit().await,
+            }
+        })
+        .await
     }
 
     /// Undoes it now rather than when the connection is used next; a failure means that the connection is gone, and the
     /// transaction with it.
     async fn rollback(self) {
-        let outcome = match self {
-            Self::Sqlite(tx) => tx.rollback().await,
-            Self::MySql(tx) => tx.rollback().await,
+        let rollback = async {
+            match self {
+                Self::Sqlite(tx) => tx.rollback().await,
+                Self::MySql(tx) => tx.rollback().await,
+            }
         };
-        if let Err(error) = outcome {
+        if let Err(error) = query::in_time(rollback).await {
             tracing::debug!(%error, "rollback failed");
         }
     }

@@ -208,7 +208,8 @@ macro_rules! bound {
     };
 }
 
-async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DbError> {
+/// What the database does within [`STATEMENT_TIMEOUT`].
+pub(super) async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DbError> {
     match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(DbError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs()))),
