@@ -48,8 +48,8 @@ async fn renew_all(rest: &Rest, party: &mut Party) -> Outcome {
 pub(super) async fn tokens_renewed_in_time(world: &mut World) -> Outcome<String> {
     let (_api, rest, mut party) = short_lived(world).await?;
     let talk = party.talk();
-    for _ in 0..world.scale(3, 10) {
-        lasting(2000).await;
+    for _ in 0..world.scale(4, 14) {
+        lasting(1500).await;
         renew_all(&rest, &mut party).await?;
     }
     let all = party.clients.iter().all(|client| client.view().welcomes == 1);
