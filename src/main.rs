@@ -44,7 +44,7 @@ enum Command {
         /// Accounts to make.
         #[arg(long, default_value_t = 1_000)]
         users: usize,
-        /// Meetups to open.
+        /// Meetups to open; half as many besides are about to begin, under way, over or cancelled.
         #[arg(long, default_value_t = 20)]
         meetups: usize,
         /// Members of each meetup.
@@ -53,7 +53,7 @@ enum Command {
         /// Days of workouts behind everyone.
         #[arg(long, default_value_t = 90)]
         days: u32,
-        /// Where to write `user_id,nickname,access_token,room_id`, a line for each membership.
+        /// Where to write `user_id,nickname,access_token,room_id`, a line for each membership of the meetups to open.
         #[arg(long)]
         tokens: std::path::PathBuf,
         /// The same seed makes the same people say the same things.

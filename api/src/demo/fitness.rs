@@ -5,7 +5,7 @@
 use chrono_tz::Tz;
 use common::{
     bootstrap::Backends,
-    db::{DbError, Tx, Value, insert_rows},
+    db::{DbError, Tx},
     ids::IdSource,
     time::Timestamp,
     transaction,
@@ -14,13 +14,12 @@ use rand::{Rng, rngs::StdRng};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::{Account, DemoError};
+use super::{DemoError, HOUR, people::Account, table::Table};
 use crate::{
     actions::{
         catalogue::{PRESETS, Preset},
         endpoints::actions_of,
     },
-    auth::rules::DEFAULT_TIME_ZONE,
     awards::{
         ledger::{FINISHING, Sum},
         rules as awards,
@@ -37,14 +36,6 @@ use crate::{
 
 /// People whose rows are written together.
 const PEOPLE: usize = 200;
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The rows of one table.
-struct Table {
-    name: &'static str,
-    columns: &'static [&'static str],
-    rows: Vec<Vec<Value>>,
-}
 
 /// What people did, as rows.
 struct Rows {
@@ -57,16 +48,12 @@ struct Rows {
     monsters: Table,
 }
 
-const fn table(name: &'static str, columns: &'static [&'static str]) -> Table {
-    Table { name, columns, rows: Vec::new() }
-}
-
 impl Rows {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
-            routines: table("routines", &["id", "user_id", "name", "name_key", "actions", "created_at", "updated_at"]),
-            progress: table("progress", &["user_id", "main_routine_id", "kept_experience"]),
-            workouts: table(
+            routines: Table::new("routines", &["id", "user_id", "name", "name_key", "actions", "created_at", "updated_at"]),
+            progress: Table::new("progress", &["user_id", "main_routine_id", "kept_experience"]),
+            workouts: Table::new(
                 "workouts",
                 &[
                     "id",
@@ -81,10 +68,10 @@ impl Rows {
                     "finished_by",
                 ],
             ),
-            awards: table("awards", &["workout_id", "cause", "user_id", "day", "entitled", "amount", "at"]),
-            days: table("active_days", &["user_id", "day", "actions", "routines", "experience"]),
-            streaks: table("streaks", &["user_id", "last_day", "first_day", "length"]),
-            monsters: table(
+            awards: Table::new("awards", &["workout_id", "cause", "user_id", "day", "entitled", "amount", "at"]),
+            days: Table::new("active_days", &["user_id", "day", "actions", "routines", "experience"]),
+            streaks: Table::new("streaks", &["user_id", "last_day", "first_day", "length"]),
+            monsters: Table::new(
                 "monsters",
                 &["id", "user_id", "growing_user_id", "species", "experience", "drawn_at", "grown_at"],
             ),
@@ -99,7 +86,7 @@ impl Rows {
 
     async fn insert(&self, tx: &mut Tx) -> Result<(), DbError> {
         for table in self.tables() {
-            insert_rows(tx, table.name, table.columns, table.rows.clone()).await?;
+            table.insert(tx).await?;
         }
         Ok(())
     }
@@ -112,11 +99,11 @@ pub(super) async fn fill(
     days: u32,
     rng: &mut StdRng,
 ) -> Result<(), DemoError> {
-    let zone = DEFAULT_TIME_ZONE.parse().unwrap_or(Tz::UTC);
-    let time = Time { now: backends.around.clock.now(), zone, days: days.into() };
+    let now = backends.around.clock.now();
     for people in accounts.chunks(PEOPLE) {
         let mut rows = Rows::new();
         for account in people {
+            let time = Time { now, zone: account.zone, days: days.into() };
             Life::new(account.person.id, &*backends.around.ids, rng, &mut rows).live(&time);
         }
         transaction!(backends.db, |tx| rows.insert(tx))?;
@@ -133,8 +120,7 @@ struct Time {
 
 impl Time {
     fn midnight(&self, day: Day) -> Timestamp {
-        let midnight = day.date().and_time(chrono::NaiveTime::MIN).and_local_timezone(self.zone);
-        midnight.earliest().map_or(self.now, |midnight| midnight.to_utc().into())
+        super::midnight(day, self.zone, self.now)
     }
 }
 
@@ -208,7 +194,7 @@ impl<'a> Life<'a> {
     fn choose_routine(&mut self, at: Timestamp) {
         for preset in &PRESETS {
             let id = if preset.id == self.preset.id { self.routine } else { self.ids.next_id() };
-            self.rows.routines.rows.push(vec![
+            self.rows.routines.push(vec![
                 id.into(),
                 self.user.into(),
                 preset.name.into(),
@@ -221,7 +207,7 @@ impl<'a> Life<'a> {
     }
 
     fn day(&mut self, day: Day, workouts: u32, time: &Time) {
-        let mut at = time.midnight(day) + HOUR * self.rng.random_range(7..20);
+        let mut at = time.midnight(day) + HOUR * self.rng.random_range(7..19);
         let mut sum = Sum::default();
         for _ in 0..workouts {
             at = at + HOUR;
@@ -232,7 +218,7 @@ impl<'a> Life<'a> {
         if sum != Sum::default() {
             let Sum { actions, routines, experience } = sum;
             let row = vec![self.user.into(), day.into(), actions.into(), routines.into(), experience.into()];
-            self.rows.days.rows.push(row);
+            self.rows.days.push(row);
             self.streaks = streaks::with(&self.streaks, day);
         }
     }
@@ -265,7 +251,7 @@ impl<'a> Life<'a> {
     fn award(&mut self, workout: &Workout, cause: i64, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
         let amount = awards::cut(entitled, sum.experience);
         let row = [workout.id.into(), cause.into(), self.user.into(), day.into(), entitled.into(), amount.into()];
-        self.rows.awards.rows.push(row.into_iter().chain([at.into()]).collect());
+        self.rows.awards.push(row.into_iter().chain([at.into()]).collect());
         sum.experience += amount;
         if cause == FINISHING {
             sum.routines += 1;
@@ -302,7 +288,7 @@ impl<'a> Life<'a> {
     fn write_workout(&mut self, workout: &Workout, finished_at: Option<Timestamp>) {
         // Actions are completed in order, so the last one finishes.
         let finished_by = finished_at.map(|_| self.actions.0.len());
-        self.rows.workouts.rows.push(vec![
+        self.rows.workouts.push(vec![
             workout.id.into(),
             self.user.into(),
             self.routine.into(),
@@ -317,7 +303,7 @@ impl<'a> Life<'a> {
     }
 
     fn write_monster(&mut self, monster: &Monster, grown_at: Option<Timestamp>) {
-        self.rows.monsters.rows.push(vec![
+        self.rows.monsters.push(vec![
             monster.id.into(),
             self.user.into(),
             grown_at.is_none().then_some(self.user).into(),
@@ -338,8 +324,8 @@ impl<'a> Life<'a> {
         }
         for run in &self.streaks {
             let row = vec![self.user.into(), run.last_day.into(), run.first_day.into(), run.length().into()];
-            self.rows.streaks.rows.push(row);
+            self.rows.streaks.push(row);
         }
-        self.rows.progress.rows.push(vec![self.user.into(), self.routine.into(), self.kept.into()]);
+        self.rows.progress.push(vec![self.user.into(), self.routine.into(), self.kept.into()]);
     }
 }

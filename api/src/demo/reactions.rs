@@ -1,51 +1,51 @@
 //! What people think of the demo meetups: likes and comments.
 
-use common::{
-    db::{DbError, Tx, insert_rows, sql},
-    ids::Surroundings,
-};
+use common::ids::Surroundings;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
-use uuid::Uuid;
 
-use super::{Account, words};
+use super::{meetups::Meetup, moments, people::Account, table::Table, words};
 
 /// Likes and comments of a meetup, at most.
 const LIKES: usize = 12;
 const COMMENTS: usize = 6;
 
-/// Who likes a meetup, and who says what about it.
+/// Who likes some meetups, and who says what about them.
 pub(super) struct Reactions {
-    likes: Vec<Uuid>,
-    comments: Vec<(Uuid, &'static str)>,
+    pub(super) likes: Table,
+    pub(super) comments: Table,
 }
 
 impl Reactions {
-    /// Some of the accounts, each liking it once.
-    pub(super) fn draw(accounts: &[Account], rng: &mut StdRng) -> Self {
-        let likes = rng.random_range(0..=LIKES);
-        let likes = accounts.choose_multiple(rng, likes).map(|account| account.person.id).collect();
-        let count = rng.random_range(0..=COMMENTS);
-        let comment = |_| Some((accounts.choose(rng)?.person.id, words::comment(rng)));
-        Self { likes, comments: (0..count).filter_map(comment).collect() }
+    /// None yet.
+    pub(super) fn new() -> Self {
+        let comments = ["id", "meetup_id", "user_id", "text", "created_at", "updated_at"];
+        Self {
+            likes: Table::new("meetup_likes", &["meetup_id", "user_id", "at"]),
+            comments: Table::new("comments", &comments),
+        }
     }
 
-    /// Writes them, and counts them on the meetup's row.
-    pub(super) async fn insert(&self, tx: &mut Tx, around: &Surroundings, meetup: Uuid) -> Result<(), DbError> {
-        let now = around.clock.now();
-        let likes = self.likes.iter().map(|user| vec![meetup.into(), (*user).into(), now.into()]).collect();
-        insert_rows(tx, "meetup_likes", &["meetup_id", "user_id", "at"], likes).await?;
-        let comment = |(user, text): &(Uuid, &'static str)| {
-            vec![around.ids.next_id().into(), meetup.into(), (*user).into(), (*text).into(), now.into(), now.into()]
-        };
-        let comments = self.comments.iter().map(comment).collect();
-        let columns = ["id", "meetup_id", "user_id", "text", "created_at", "updated_at"];
-        insert_rows(tx, "comments", &columns, comments).await?;
-        sql("UPDATE meetups SET like_count = ?, comment_count = ? WHERE id = ?")
-            .bind(self.likes.len())
-            .bind(self.comments.len())
-            .bind(meetup)
-            .run(tx)
-            .await?;
-        Ok(())
+    /// Lets some of the accounts like a meetup, each once, and comment on it. Returns how many likes and comments there are.
+    pub(super) fn draw(
+        &mut self,
+        meetup: &Meetup,
+        accounts: &[Account],
+        around: &Surroundings,
+        rng: &mut StdRng,
+    ) -> (usize, usize) {
+        let (from, until) = (meetup.opened_at(), around.clock.now());
+        let likes = rng.random_range(0..=LIKES).min(accounts.len());
+        let people: Vec<&Account> = accounts.choose_multiple(rng, likes).collect();
+        for (account, at) in people.into_iter().zip(moments(rng, from, until, likes)) {
+            self.likes.push(vec![meetup.id.into(), account.person.id.into(), at.into()]);
+        }
+        let comments = rng.random_range(0..=COMMENTS);
+        for at in moments(rng, from, until, comments) {
+            let author = &accounts[rng.random_range(0..accounts.len())];
+            let (id, text) = (around.ids.next_id(), words::comment(rng));
+            let author = author.person.id;
+            self.comments.push(vec![id.into(), meetup.id.into(), author.into(), text.into(), at.into(), at.into()]);
+        }
+        (likes, comments)
     }
 }

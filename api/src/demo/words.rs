@@ -43,45 +43,96 @@ const ANIMALS: [&str; 16] = [
 pub(super) struct Place {
     pub(super) name: &'static str,
     pub(super) road_address: &'static str,
+    pub(super) lot_address: &'static str,
     pub(super) sigungu: &'static str,
     pub(super) region_code: &'static str,
     pub(super) latitude: f64,
     pub(super) longitude: f64,
 }
 
+/// A meetup, and the hours of the day at which it may begin.
+pub(super) struct Meetup {
+    pub(super) title: &'static str,
+    pub(super) description: &'static str,
+    pub(super) from: u32,
+    pub(super) until: u32,
+}
+
 const fn spot(
     name: &'static str,
-    road_address: &'static str,
+    [road_address, lot_address]: [&'static str; 2],
     sigungu: &'static str,
     region_code: &'static str,
-    latitude: f64,
-    longitude: f64,
+    [latitude, longitude]: [f64; 2],
 ) -> Place {
-    Place { name, road_address, sigungu, region_code, latitude, longitude }
+    Place { name, road_address, lot_address, sigungu, region_code, latitude, longitude }
+}
+
+const fn meet(title: &'static str, [from, until]: [u32; 2], description: &'static str) -> Meetup {
+    Meetup { title, description, from, until }
 }
 
 const PLACES: [Place; 10] = [
-    spot("서울숲", "서울 성동구 뚝섬로 273", "성동구", "1120011400", 37.5444, 127.0374),
-    spot("여의도한강공원", "서울 영등포구 여의동로 330", "영등포구", "1156011000", 37.5284, 126.9327),
-    spot("올림픽공원", "서울 송파구 올림픽로 424", "송파구", "1171011100", 37.5206, 127.1214),
-    spot("남산공원", "서울 중구 삼일대로 231", "중구", "1114013300", 37.5509, 126.9908),
-    spot("북서울꿈의숲", "서울 강북구 월계로 173", "강북구", "1130510100", 37.6206, 127.0408),
-    spot("보라매공원", "서울 동작구 여의대방로20길 33", "동작구", "1159010800", 37.4929, 126.9199),
-    spot("양재시민의숲", "서울 서초구 매헌로 99", "서초구", "1165010200", 37.4711, 127.0355),
-    spot("월드컵공원", "서울 마포구 하늘공원로 84", "마포구", "1144012700", 37.5638, 126.8934),
-    spot("경의선숲길", "서울 마포구 양화로 188", "마포구", "1144012000", 37.5571, 126.9254),
-    spot("낙산공원", "서울 종로구 낙산길 41", "종로구", "1111017400", 37.5806, 127.0076),
+    spot(
+        "서울숲",
+        ["서울 성동구 뚝섬로 273", "서울 성동구 성수동1가 678-1"],
+        "성동구",
+        "1120011400",
+        [37.5444, 127.0374],
+    ),
+    spot(
+        "여의도한강공원",
+        ["서울 영등포구 여의동로 330", "서울 영등포구 여의도동 8"],
+        "영등포구",
+        "1156011000",
+        [37.5284, 126.9327],
+    ),
+    spot(
+        "올림픽공원",
+        ["서울 송파구 올림픽로 424", "서울 송파구 방이동 88-3"],
+        "송파구",
+        "1171011100",
+        [37.5206, 127.1214],
+    ),
+    spot("남산공원", ["서울 중구 삼일대로 231", "서울 중구 예장동 산5-6"], "중구", "1114013300", [37.5509, 126.9908]),
+    spot(
+        "북서울꿈의숲",
+        ["서울 강북구 월계로 173", "서울 강북구 번동 산28-6"],
+        "강북구",
+        "1130510200",
+        [37.6206, 127.0408],
+    ),
+    spot(
+        "보라매공원",
+        ["서울 동작구 여의대방로20길 33", "서울 동작구 신대방동 395"],
+        "동작구",
+        "1159010900",
+        [37.4929, 126.9199],
+    ),
+    spot("양재시민의숲", ["서울 서초구 매헌로 99", "서울 서초구 양재동 236"], "서초구", "1165010200", [37.4711, 127.0355]),
+    spot("월드컵공원", ["서울 마포구 하늘공원로 84", "서울 마포구 상암동 478-1"], "마포구", "1144012700", [37.5638, 126.8934]),
+    spot("경의선숲길", ["서울 마포구 양화로 188", "서울 마포구 동교동 190-1"], "마포구", "1144012100", [37.5571, 126.9254]),
+    spot("낙산공원", ["서울 종로구 낙산길 41", "서울 종로구 동숭동 산2-10"], "종로구", "1111016800", [37.5806, 127.0076]),
 ];
 
-const MEETUPS: [(&str, &str); 8] = [
-    ("점심 스트레칭", "점심 먹고 30분만 같이 몸을 풀어요. 운동복은 없어도 괜찮아요."),
-    ("퇴근길 한강 걷기", "퇴근하고 천천히 5km 걸어요. 이야기하면서 걷는 모임이에요."),
-    ("아침 요가 모임", "하루를 요가로 시작해요. 매트만 가져오세요."),
-    ("거북목 탈출단", "하루 종일 모니터만 보는 사람들 모여라. 목과 어깨를 풀어요."),
-    ("주말 공원 산책", "주말 아침 공원 한 바퀴. 강아지도 환영해요."),
-    ("초보 러닝 크루", "3km를 쉬지 않고 뛰는 게 목표예요. 처음인 분을 기다려요."),
-    ("맨몸 근력 30분", "스쿼트, 런지, 플랭크. 딱 30분만 하고 헤어져요."),
-    ("앉은 사람들의 저녁 운동", "의자에서 일어난 김에 같이 움직여요."),
+const MEETUPS: [Meetup; 8] = [
+    meet("점심 스트레칭", [12, 12], "점심 먹고 30분만 같이 몸을 풀어요. 운동복은 없어도 괜찮아요."),
+    meet("퇴근길 한강 걷기", [18, 20], "퇴근하고 천천히 5km 걸어요. 이야기하면서 걷는 모임이에요."),
+    meet("아침 요가 모임", [6, 8], "하루를 요가로 시작해요. 매트만 가져오세요."),
+    meet("거북목 탈출단", [11, 19], "하루 종일 모니터만 보는 사람들 모여라. 목과 어깨를 풀어요."),
+    meet("공원 한 바퀴 산책", [8, 16], "천천히 걸으며 공원 한 바퀴. 강아지도 환영해요."),
+    meet("초보 러닝 크루", [7, 20], "3km를 쉬지 않고 뛰는 게 목표예요. 처음인 분을 기다려요."),
+    meet("맨몸 근력 30분", [9, 20], "스쿼트, 런지, 플랭크. 딱 30분만 하고 헤어져요."),
+    meet("앉은 사람들의 저녁 운동", [18, 20], "의자에서 일어난 김에 같이 움직여요."),
+];
+
+const NOTICES: [&str; 6] = [
+    "지하철 2번 출구 앞에서 만나요. 10분 전까지 와 주세요!",
+    "비가 오면 실내로 옮겨요. 당일 아침에 다시 알려 드릴게요 ☔",
+    "준비물: 편한 신발, 물, 수건",
+    "매트가 없는 분은 여기에 말씀해 주세요. 제가 두 개 더 가져갈게요.",
+    "처음 오시는 분도 환영해요. 무리하지 말고 할 수 있는 만큼만!",
+    "늦으시면 입구에서 기다리지 말고 안쪽 잔디밭으로 오세요.",
 ];
 
 const COMMENTS: [&str; 10] = [
@@ -127,14 +178,19 @@ pub(super) fn place(rng: &mut impl Rng) -> &'static Place {
     PLACES.choose(rng).unwrap_or(&PLACES[0])
 }
 
-/// A title and a description.
-pub(super) fn meetup(rng: &mut impl Rng) -> (&'static str, &'static str) {
-    *MEETUPS.choose(rng).unwrap_or(&MEETUPS[0])
+/// Something to meet for.
+pub(super) fn meetup(rng: &mut impl Rng) -> &'static Meetup {
+    MEETUPS.choose(rng).unwrap_or(&MEETUPS[0])
 }
 
 /// What someone says about a meetup.
 pub(super) fn comment(rng: &mut impl Rng) -> &'static str {
     pick(rng, &COMMENTS)
+}
+
+/// What a host wants everyone to know.
+pub(super) fn notice(rng: &mut impl Rng) -> &'static str {
+    pick(rng, &NOTICES)
 }
 
 /// Something to say.

@@ -12,7 +12,8 @@ const URL_CHARS: usize = 500;
 const NAME_CHARS: usize = 100;
 const REGION_CHARS: usize = 30;
 const KAKAO_ID_CHARS: usize = 30;
-const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
+/// How many members a meetup may have places for.
+pub const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
 
 /// The new meetup with its texts cleaned.
 ///

@@ -145,7 +145,11 @@ pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup)
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has opened: none must be opened behind its back.
         accounts::lock_active_user(tx, host).await?.ok_or(MeetupError::NoAccount)?;
-        insert(tx, id, host, new, 1, now).await?;
+        let counts = [("member_count", 1), ("waiting_count", 0), ("like_count", 0), ("comment_count", 0)];
+        let counts = counts.map(|(name, count)| (name, count.into()));
+        let (names, values): (Vec<&str>, Vec<Value>) = row(id, host, new, now).into_iter().chain(counts).unzip();
+        insert_rows(tx, "meetups", &names, vec![values]).await?;
+        insert_terms(tx, id, new).await?;
         sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
             .bind(id)
             .bind(host)
@@ -157,25 +161,11 @@ pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup)
     })
 }
 
-/// Inserts a meetup that will have so many members, and makes it findable.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn insert(
-    tx: &mut Tx,
-    id: Uuid,
-    host: Uuid,
-    new: &NewMeetup,
-    members: usize,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    let counts = ["waiting_count", "like_count", "comment_count"].map(|name| (name, 0.into()));
-    let own = [("id", id.into()), ("host_id", host.into()), ("member_count", members.into())];
-    let times = [("created_at", now.into()), ("updated_at", now.into())];
-    let (names, values): (Vec<&str>, Vec<Value>) =
-        own.into_iter().chain(columns(new)).chain(counts).chain(times).unzip();
-    insert_rows(tx, "meetups", &names, vec![values]).await?;
-    insert_terms(tx, id, new).await
+/// The row of a meetup opened at `now`, but its counts.
+pub fn row(id: Uuid, host: Uuid, new: &NewMeetup, now: Timestamp) -> Vec<(&'static str, Value)> {
+    let mut row = columns(new);
+    row.extend([("id", id.into()), ("host_id", host.into()), ("created_at", now.into()), ("updated_at", now.into())]);
+    row
 }
 
 /// The columns that the host decides about, and what follows from them.
@@ -208,9 +198,13 @@ pub fn columns(new: &NewMeetup) -> Vec<(&'static str, Value)> {
 /// # Errors
 /// See [`DbError`].
 pub async fn insert_terms(tx: &mut Tx, id: Uuid, new: &NewMeetup) -> Result<(), DbError> {
+    insert_rows(tx, "meetup_terms", &["term", "meetup_id"], term_rows(id, new)).await
+}
+
+/// What finds the texts of a meetup: pairs of a term and its id.
+pub fn term_rows(id: Uuid, new: &NewMeetup) -> Vec<Vec<Value>> {
     let terms = search::terms(&search::search_text(&new.title, &new.description, &new.place));
-    let rows = terms.into_iter().map(|term| vec![term.into(), id.into()]).collect();
-    insert_rows(tx, "meetup_terms", &["term", "meetup_id"], rows).await
+    terms.into_iter().map(|term| vec![term.into(), id.into()]).collect()
 }
 
 /// The meetup with an id.

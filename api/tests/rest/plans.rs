@@ -51,7 +51,7 @@ async fn no_read_looks_through_a_whole_table() {
     for database in Database::ALL {
         let service = Service::start(database).await;
         let mut csv = Vec::new();
-        let plan = Plan { users: 300, meetups: 60, members: 5, days: 14, seed: 1 };
+        let plan = Plan { users: 300, meetups: 200, members: 5, days: 14, seed: 1 };
         demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
         let csv = String::from_utf8(csv).expect("UTF-8");
         let row: Vec<&str> = csv.lines().nth(1).expect("a row").split(',').collect();

@@ -1,0 +1,221 @@
+//! Demo meetups around Seoul: ahead, near, under way, over and cancelled.
+
+use std::time::Duration;
+
+use chrono_tz::Asia::Seoul;
+use common::{
+    bootstrap::Backends,
+    db::{DbError, Value},
+    ids::Surroundings,
+    membership::MemberState,
+    time::Timestamp,
+    transaction,
+    wire::CloseReason,
+};
+use rand::{Rng, rngs::StdRng};
+use uuid::Uuid;
+
+use super::{DAY, DemoError, HOUR, Plan, between, midnight, moments, people::Account, reactions::Reactions, table::Table, words};
+use crate::{
+    day::Day,
+    meetups::{
+        model::{NewMeetup, Place, Region},
+        rules::CAPACITY,
+        store,
+    },
+};
+
+/// How long before its beginning a meetup is opened, at most.
+const AHEAD: Duration = Duration::from_secs(21 * 86_400);
+/// People who wait for a place, at most.
+const WAITING: usize = 6;
+
+/// Where a demo meetup is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Begins in two days at the earliest, so that its room can be written to for as long as the tokens are valid.
+    Ahead,
+    /// Begins within the day.
+    Near,
+    UnderWay,
+    Over,
+    Cancelled,
+}
+
+/// What there is besides the meetups ahead.
+const BESIDES: [Phase; 5] = [Phase::Over, Phase::UnderWay, Phase::Cancelled, Phase::Over, Phase::Near];
+
+/// A demo meetup. Members and people waiting are places in the list of accounts, with the moment when they came.
+pub(super) struct Meetup {
+    pub(super) id: Uuid,
+    /// In the order in which they came, the host first.
+    pub(super) members: Vec<(usize, Timestamp)>,
+    /// When its room was closed, and why.
+    pub(super) closed: Option<(Timestamp, CloseReason)>,
+    /// Until when people talk in its room.
+    pub(super) until: Timestamp,
+    phase: Phase,
+    waiting: Vec<(usize, Timestamp)>,
+    new: NewMeetup,
+}
+
+impl Meetup {
+    /// Whether its room can be written to for a day at least.
+    pub(super) fn stays_open(&self) -> bool {
+        self.phase == Phase::Ahead
+    }
+
+    /// When it was opened: its host came first.
+    pub(super) fn opened_at(&self) -> Timestamp {
+        self.members[0].1
+    }
+
+    fn row(&self, accounts: &[Account], likes: usize, comments: usize) -> Vec<(&'static str, Value)> {
+        let host = accounts[self.members[0].0].person.id;
+        let mut row = store::row(self.id, host, &self.new, self.opened_at());
+        let at = |reason| self.closed.and_then(|(at, why)| (why == reason).then_some(at));
+        row.extend([
+            ("member_count", self.members.len().into()),
+            ("waiting_count", self.waiting.len().into()),
+            ("like_count", likes.into()),
+            ("comment_count", comments.into()),
+            ("cancelled_at", at(CloseReason::Cancelled).into()),
+            ("end_told_at", at(CloseReason::Ended).into()),
+        ]);
+        row
+    }
+}
+
+/// The meetups that were asked for, all ahead, and half as many besides; in the order in which they were opened.
+pub(super) fn draw(plan: Plan, around: &Surroundings, rng: &mut StdRng) -> Vec<Meetup> {
+    let besides = BESIDES.into_iter().cycle().take(plan.meetups.div_ceil(2));
+    let phases = std::iter::repeat_n(Phase::Ahead, plan.meetups).chain(besides);
+    let now = around.clock.now();
+    let mut meetups: Vec<Meetup> =
+        phases.enumerate().map(|(number, phase)| draw_one(plan, number, phase, now, rng)).collect();
+    meetups.sort_by_key(Meetup::opened_at);
+    // Lists take the order of the ids for that of opening.
+    for meetup in &mut meetups {
+        meetup.id = around.ids.next_id();
+    }
+    meetups
+}
+
+fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut StdRng) -> Meetup {
+    let everyone_since = now - DAY * plan.days;
+    let words = words::meetup(rng);
+    let mut new = new_meetup(words, number, rng);
+    (new.starts_at, new.ends_at) = times(phase, now, everyone_since, words, rng);
+    let earliest = everyone_since.max(new.starts_at.min(now) - AHEAD);
+    let opened_at = between(rng, earliest, new.starts_at.min(now));
+    let closed = match phase {
+        Phase::Ahead | Phase::Near | Phase::UnderWay => None,
+        Phase::Over => Some((new.ends_at, CloseReason::Ended)),
+        Phase::Cancelled => Some((between(rng, opened_at, now), CloseReason::Cancelled)),
+    };
+    let until = closed.map_or(now, |(at, _)| at);
+    // A third is full, and others would come too; a third has places left; and a third takes everybody.
+    let (capacity, waiting) = match number % 3 {
+        0 => (Some(plan.members), rng.random_range(1..=WAITING).min(plan.users - plan.members)),
+        1 => (Some(plan.members + rng.random_range(1..=20)), 0),
+        _ => (None, 0),
+    };
+    new.capacity = capacity.and_then(|places| u32::try_from(places).ok()).filter(|places| CAPACITY.contains(places));
+    let waiting = new.capacity.map_or(0, |_| waiting);
+    let mut places = (0..plan.members + waiting).map(|place| (number * plan.members + place) % plan.users);
+    let since = std::iter::once(opened_at).chain(moments(rng, opened_at, until, plan.members - 1));
+    let members: Vec<(usize, Timestamp)> = places.by_ref().zip(since).collect();
+    let full_at = members.last().map_or(opened_at, |(_, at)| *at);
+    let waiting = places.zip(moments(rng, full_at, until, waiting)).collect();
+    Meetup { id: Uuid::nil(), members, closed, until, phase, waiting, new }
+}
+
+/// Where and what for, with the times to be set.
+fn new_meetup(words: &words::Meetup, number: usize, rng: &mut StdRng) -> NewMeetup {
+    let place = words::place(rng);
+    let region =
+        Region { sido: "서울특별시".to_owned(), sigungu: place.sigungu.to_owned(), code: place.region_code.to_owned() };
+    let place = Place {
+        name: place.name.to_owned(),
+        road_address: place.road_address.to_owned(),
+        lot_address: place.lot_address.to_owned(),
+        // Not everyone meets at the very same spot.
+        latitude: place.latitude + rng.random_range(-0.004..0.004),
+        longitude: place.longitude + rng.random_range(-0.004..0.004),
+        region,
+        kakao_place_id: None,
+        kakao_place_url: None,
+    };
+    NewMeetup {
+        title: words.title.to_owned(),
+        description: words.description.to_owned(),
+        image_url: rng.random_bool(0.6).then(|| format!("https://picsum.photos/seed/mingizuk-{number}/800/600")),
+        place,
+        starts_at: Timestamp(0),
+        ends_at: Timestamp(0),
+        capacity: None,
+    }
+}
+
+/// When a meetup begins and ends.
+fn times(
+    phase: Phase,
+    now: Timestamp,
+    everyone_since: Timestamp,
+    words: &words::Meetup,
+    rng: &mut StdRng,
+) -> (Timestamp, Timestamp) {
+    let half_hour = HOUR / 2;
+    let on_day = |rng: &mut StdRng, days: i64| {
+        midnight(Day::at(now, Seoul).plus(days), Seoul, now)
+            + HOUR * rng.random_range(words.from..=words.until)
+            + half_hour * rng.random_range(0..=1)
+    };
+    let starts_at = match phase {
+        Phase::Ahead | Phase::Cancelled => {
+            let days = rng.random_range(2..=14);
+            on_day(rng, days)
+        }
+        Phase::Over => {
+            let days = -rng.random_range(1..=20);
+            on_day(rng, days)
+        }
+        Phase::Near => now + half_hour * rng.random_range(1..=36),
+        Phase::UnderWay => now - Duration::from_secs(60) * rng.random_range(5..=25),
+    };
+    let starts_at = starts_at.max(everyone_since);
+    let ends_at = starts_at + half_hour * rng.random_range(1..=6);
+    (starts_at, if phase == Phase::Over { ends_at.min(now) } else { ends_at })
+}
+
+/// Writes meetups with their people, likes and comments.
+pub(super) async fn insert(
+    backends: &Backends,
+    meetups: &[Meetup],
+    accounts: &[Account],
+    rng: &mut StdRng,
+) -> Result<(), DemoError> {
+    let mut rows = Table::new("meetups", &[]);
+    let mut terms = Table::new("meetup_terms", &["term", "meetup_id"]);
+    let mut members = Table::new("meetup_members", &["meetup_id", "user_id", "state", "since"]);
+    let mut reactions = Reactions::new();
+    for meetup in meetups {
+        let (likes, comments) = reactions.draw(meetup, accounts, &backends.around, rng);
+        rows.push_named(meetup.row(accounts, likes, comments));
+        store::term_rows(meetup.id, &meetup.new).into_iter().for_each(|row| terms.push(row));
+        for (people, state) in [(&meetup.members, MemberState::Member), (&meetup.waiting, MemberState::Waiting)] {
+            for (place, since) in people {
+                let person = accounts[*place].person.id;
+                members.push(vec![meetup.id.into(), person.into(), state.as_str().into(), (*since).into()]);
+            }
+        }
+    }
+    transaction!(backends.db, |tx| async {
+        // What others refer to comes first.
+        for table in [&rows, &terms, &members, &reactions.likes, &reactions.comments] {
+            table.insert(tx).await?;
+        }
+        Ok::<_, DbError>(())
+    })?;
+    Ok(())
+}

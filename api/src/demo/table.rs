@@ -1,0 +1,34 @@
+//! Rows that are made in memory and inserted many at a time.
+
+use common::db::{DbError, Tx, Value, insert_rows};
+
+/// The rows of one table.
+pub(super) struct Table {
+    name: &'static str,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// No rows yet, each to have a value for each of the columns.
+    pub(super) fn new(name: &'static str, columns: &[&'static str]) -> Self {
+        Self { name, columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(super) fn push(&mut self, row: Vec<Value>) {
+        self.rows.push(row);
+    }
+
+    /// Adds a row that names its columns: all rows the same ones.
+    pub(super) fn push_named(&mut self, row: impl IntoIterator<Item = (&'static str, Value)>) {
+        let (columns, row) = row.into_iter().unzip();
+        self.columns = columns;
+        self.rows.push(row);
+    }
+
+    /// Inserts what was added; may be repeated with the transaction.
+    pub(super) async fn insert(&self, tx: &mut Tx) -> Result<(), DbError> {
+        insert_rows(tx, self.name, &self.columns, self.rows.clone()).await
+    }
+}
