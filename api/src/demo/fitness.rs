@@ -51,7 +51,10 @@ struct Rows {
 impl Rows {
     fn new() -> Self {
         Self {
-            routines: Table::new("routines", &["id", "user_id", "name", "name_key", "actions", "created_at", "updated_at"]),
+            routines: Table::new(
+                "routines",
+                &["id", "user_id", "name", "name_key", "actions", "created_at", "updated_at"],
+            ),
             progress: Table::new("progress", &["user_id", "main_routine_id", "kept_experience"]),
             workouts: Table::new(
                 "workouts",

@@ -15,7 +15,9 @@ use common::{
 use rand::{Rng, rngs::StdRng};
 use uuid::Uuid;
 
-use super::{DAY, DemoError, HOUR, Plan, between, midnight, moments, people::Account, reactions::Reactions, table::Table, words};
+use super::{
+    DAY, DemoError, HOUR, Plan, between, midnight, moments, people::Account, reactions::Reactions, table::Table, words,
+};
 use crate::{
     day::Day,
     meetups::{
@@ -134,7 +136,9 @@ fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut S
 fn new_meetup(words: &words::Meetup, number: usize, rng: &mut StdRng) -> NewMeetup {
     let place = words::place(rng);
     let region =
-        Region { sido: "서울특별시".to_owned(), sigungu: place.sigungu.to_owned(), code: place.region_code.to_owned() };
+        Region {
+            sido: "서울특별시".to_owned(), sigungu: place.sigungu.to_owned(), code: place.region_code.to_owned()
+        };
     let place = Place {
         name: place.name.to_owned(),
         road_address: place.road_address.to_owned(),

@@ -17,26 +17,12 @@ use crate::auth::{passwords::Passwords, rules::DEFAULT_WEEK_START};
 
 /// Accounts written together.
 const TOGETHER: usize = 5_000;
-const USERS: [&str; 9] = [
-    "id",
-    "email",
-    "email_key",
-    "password_hash",
-    "nickname",
-    "nickname_key",
-    "time_zone",
-    "week_start",
-    "created_at",
-];
+const USERS: [&str; 9] =
+    ["id", "email", "email_key", "password_hash", "nickname", "nickname_key", "time_zone", "week_start", "created_at"];
 const SESSIONS: [&str; 5] = ["id", "user_id", "device", "created_at", "last_used_at"];
 /// Where those live who do not live in Korea.
-const ABROAD: [Tz; 5] = [
-    Tz::Asia__Tokyo,
-    Tz::America__Los_Angeles,
-    Tz::America__New_York,
-    Tz::Europe__London,
-    Tz::Australia__Sydney,
-];
+const ABROAD: [Tz; 5] =
+    [Tz::Asia__Tokyo, Tz::America__Los_Angeles, Tz::America__New_York, Tz::Europe__London, Tz::Australia__Sydney];
 
 /// A demo account.
 #[derive(Clone, Debug)]
@@ -105,12 +91,6 @@ impl Run {
 
     fn session(&self, account: &Account, rng: &mut StdRng) -> Vec<Value> {
         let created_at = self.now - DAY.mul_f64(rng.random());
-        vec![
-            account.session.into(),
-            account.person.id.into(),
-            "demo".into(),
-            created_at.into(),
-            self.now.into(),
-        ]
+        vec![account.session.into(), account.person.id.into(), "demo".into(), created_at.into(), self.now.into()]
     }
 }

@@ -103,9 +103,8 @@ async fn counts_agree_and_times_differ(service: &Service) {
         ("like_count", "meetup_likes r WHERE"),
         ("comment_count", "comments r WHERE"),
     ] {
-        let wrong = format!(
-            "SELECT COUNT(*) FROM meetups m WHERE {count} <> (SELECT COUNT(*) FROM {rows} r.meetup_id = m.id)"
-        );
+        let wrong =
+            format!("SELECT COUNT(*) FROM meetups m WHERE {count} <> (SELECT COUNT(*) FROM {rows} r.meetup_id = m.id)");
         let wrong: Option<i64> = sql(wrong).scalar(db).await.expect("a count");
         assert_eq!(wrong, Some(0), "{count}");
     }
