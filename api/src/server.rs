@@ -210,7 +210,7 @@ pub async fn launch(
     let relay = tokio::spawn(context.relay.clone().run(stop.clone()));
     let jobs = tokio::spawn(jobs::run_configured(context.clone(), stop.clone()));
     let patience = context.config.shutdown_timeout;
-    let acceptor = Impatient(TcpAcceptor::from_tokio(listener)?);
+    let acceptor = Impatient::new(TcpAcceptor::from_tokio(listener)?, context.config.connections);
     let stopped = async move {
         stop.cancelled().await;
         ops.drain();

@@ -1,8 +1,9 @@
-//! Connections that end when they are silent for long, also in the middle of a request's head.
+//! Connections, no more than there may be, that end when they are silent for long, also in the middle of a request's head.
 
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,25 +15,48 @@ use poem::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
 };
 
 /// How long a connection may be silent: longer than load balancers keep one.
 const PATIENCE: Duration = Duration::from_secs(75);
 
-/// Accepts connections that end when they are silent for [`PATIENCE`].
-pub(crate) struct Impatient<A>(pub A);
+/// Between two attempts to accept when that fails: most likely too many files are open, and those that are will end.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Accepts connections that end when they are silent for [`PATIENCE`]. When there are as many as there may be, others wait to
+/// be accepted.
+pub(crate) struct Impatient<A> {
+    acceptor: A,
+    places: Arc<Semaphore>,
+}
+
+impl<A> Impatient<A> {
+    /// At most so many connections.
+    pub(crate) fn new(acceptor: A, connections: usize) -> Self {
+        Self { acceptor, places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) }
+    }
+}
 
 impl<A: Acceptor> Acceptor for Impatient<A> {
     type Io = Timed<A::Io>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
-        self.0.local_addr()
+        self.acceptor.local_addr()
     }
 
     async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
-        let (io, local, remote, scheme) = self.0.accept().await?;
-        Ok((Timed::new(io), local, remote, scheme))
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        loop {
+            match self.acceptor.accept().await {
+                Ok((io, local, remote, scheme)) => return Ok((Timed::new(io, Some(place)), local, remote, scheme)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
     }
 }
 
@@ -42,11 +66,12 @@ pub(crate) struct Timed<Io> {
     heard: Instant,
     /// Set anew when it rings, not whenever something happens.
     alarm: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<Io> Timed<Io> {
-    fn new(io: Io) -> Self {
-        Self { io, heard: Instant::now(), alarm: Box::pin(tokio::time::sleep(PATIENCE)) }
+    fn new(io: Io, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self { io, heard: Instant::now(), alarm: Box::pin(tokio::time::sleep(PATIENCE)), _place: place }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -117,7 +142,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_nothing_comes_for_long() {
         let (here, mut there) = tokio::io::duplex(16);
-        let mut here = Timed::new(here);
+        let mut here = Timed::new(here, None);
         let began = Instant::now();
         let mut byte = [0];
         for _ in 0..3 {
@@ -133,7 +158,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_nobody_reads() {
         let (here, _there) = tokio::io::duplex(16);
-        let stuck = Timed::new(here).write_all(&[0; 17]).await.expect_err("nobody reads");
+        let stuck = Timed::new(here, None).write_all(&[0; 17]).await.expect_err("nobody reads");
         assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_waits_for_another_to_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let acceptor = poem::listener::TcpAcceptor::from_tokio(listener).expect("an acceptor");
+        let mut acceptor = Impatient::new(acceptor, 1);
+        let _clients = [
+            tokio::net::TcpStream::connect(address).await.expect("connected"),
+            tokio::net::TcpStream::connect(address).await.expect("connected"),
+        ];
+        let first = acceptor.accept().await.expect("accepted").0;
+        let second = std::pin::pin!(acceptor.accept());
+        let (waited, second) = match futures_util::future::select(second, std::future::ready(())).await {
+            futures_util::future::Either::Left(_) => (false, None),
+            futures_util::future::Either::Right(((), second)) => (true, Some(second)),
+        };
+        assert!(waited, "there was no place for it");
+        drop(first);
+        second.expect("it waits").await.expect("accepted");
     }
 }

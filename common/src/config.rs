@@ -395,7 +395,7 @@ settings! {
     queue_bytes: usize = "1048576";
     /// Frames waiting for one connection, at most.
     queue_frames: usize = "1024";
-    /// Connections of one gateway process, at most.
+    /// Connections of one public listener, at most. The gateway refuses more; the REST service lets them wait.
     connections: usize = "100000";
     /// WebSocket handshakes a second in one gateway process, at most.
     handshakes_per_second: u32 = "2000";
