@@ -8,7 +8,7 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     payload::{Json, Payload},
     registry::{MetaMediaType, MetaRequest, Registry},
-    types::Type,
+    types::{MaybeUndefined, Type},
 };
 use serde::de::DeserializeOwned;
 
@@ -18,6 +18,9 @@ use crate::problem::{Code, Failure, FieldError};
 pub const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What does not fit into a line: with them, one line in a calendar file or a log becomes two.
+const BREAKS: [char; 4] = ['\n', '\t', '\u{2028}', '\u{2029}'];
 
 /// A JSON body read strictly: what is missing, unknown or of the wrong type is reported by its path.
 #[derive(Debug)]
@@ -132,6 +135,29 @@ impl Fields {
         })
     }
 
+    /// The same for a text of one line: breaks and tabs are wrong in it too.
+    pub fn line(&mut self, field: &str, value: &str, max: usize) -> String {
+        let line = self.text(field, value, max);
+        self.check(!line.contains(BREAKS), field, "control_character");
+        line
+    }
+
+    /// Notes degrees of latitude that are none, or more than there are.
+    pub fn latitude(&mut self, field: &str, degrees: f64) {
+        self.check((-90.0..=90.0).contains(&degrees), field, "out_of_range");
+    }
+
+    /// Notes degrees of longitude that are none, or more than there are.
+    pub fn longitude(&mut self, field: &str, degrees: f64) {
+        self.check((-180.0..=180.0).contains(&degrees), field, "out_of_range");
+    }
+
+    /// What a change gives for a field that always has a value; null is noted as wrong.
+    pub fn given<T>(&mut self, field: &str, value: MaybeUndefined<T>) -> Option<T> {
+        self.check(!value.is_null(), field, "missing");
+        value.take()
+    }
+
     /// Ends the collection.
     ///
     /// # Errors
@@ -175,6 +201,38 @@ mod tests {
             let failure = parse::<Outer>(json.as_bytes()).expect_err(json);
             let first = failure.errors.first().map(|e| (e.field.as_str(), e.code.as_str()));
             assert_eq!((failure.code, first), (code, field), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_breaks() {
+        for (value, wrong) in [
+            ("한 줄", None),
+            (" 한 줄\n", None),
+            ("두\n줄", Some("control_character")),
+            ("두\t칸", Some("control_character")),
+            ("두\u{2028}줄", Some("control_character")),
+            ("두\r줄", Some("control_character")),
+            ("세 글자보다 긴", Some("too_long")),
+            (" ", Some("empty")),
+        ] {
+            let mut fields = Fields::new();
+            fields.line("name", value, 6);
+            let errors = fields.finish().err().map(|failure| failure.errors).unwrap_or_default();
+            let errors: Vec<&str> = errors.iter().map(|error| error.code.as_str()).collect();
+            assert_eq!(errors, Vec::from_iter(wrong), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn degrees_are_those_of_the_globe() {
+        for (latitude, longitude, wrong) in
+            [(90.0, -180.0, 0), (-90.0, 180.0, 0), (90.1, 180.1, 2), (f64::NAN, f64::INFINITY, 2)]
+        {
+            let mut fields = Fields::new();
+            fields.latitude("lat", latitude);
+            fields.longitude("lng", longitude);
+            assert_eq!(fields.errors.len(), wrong, "{latitude} {longitude}");
         }
     }
 

@@ -52,8 +52,7 @@ pub fn password(fields: &mut Fields, field: &str, value: &str) {
 
 /// The nickname cleaned.
 pub fn nickname(fields: &mut Fields, value: &str) -> String {
-    let nickname = fields.text("nickname", value, MAX_NICKNAME_CHARS);
-    fields.check(!nickname.contains(['\n', '\t']), "nickname", "control_character");
+    let nickname = fields.line("nickname", value, MAX_NICKNAME_CHARS);
     fields.check(!nickname.contains(is_invisible), "nickname", "invisible_character");
     fields.check(fold(&nickname).chars().count() <= MAX_NICKNAME_KEY_CHARS, "nickname", "too_long");
     nickname

@@ -3,7 +3,6 @@
 use chrono::{Months, TimeZone};
 use chrono_tz::Asia::Seoul;
 use common::time::Timestamp;
-use poem_openapi::types::MaybeUndefined;
 
 use super::model::ProfileChanges;
 use crate::{
@@ -16,17 +15,9 @@ use crate::{
 
 /// The user's profile after the changes; what is wrong with them is noted.
 pub fn changed(fields: &mut Fields, user: &User, changes: ProfileChanges) -> Profile {
-    let mut given = |field: &str, value: MaybeUndefined<String>| match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => {
-            fields.wrong(field, "missing");
-            None
-        }
-        MaybeUndefined::Value(value) => Some(value),
-    };
-    let nickname = given("nickname", changes.nickname);
-    let time_zone = given("timezone", changes.timezone);
-    let week_start = given("week_start", changes.week_start);
+    let nickname = fields.given("nickname", changes.nickname);
+    let time_zone = fields.given("timezone", changes.timezone);
+    let week_start = fields.given("week_start", changes.week_start);
     Profile {
         nickname: nickname.map_or_else(|| user.nickname.clone(), |value| rules::nickname(fields, &value)),
         time_zone: time_zone.map_or_else(|| user.time_zone.clone(), |value| rules::time_zone(fields, Some(&value))),

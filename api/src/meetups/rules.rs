@@ -27,8 +27,8 @@ pub fn new_meetup(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMee
 ///
 /// Notes in `fields` what is wrong with it.
 pub fn changed(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now: Timestamp) -> NewMeetup {
-    let starts_at = given(fields, "starts_at", changes.starts_at, before.starts_at);
-    let ends_at = given(fields, "ends_at", changes.ends_at, before.ends_at);
+    let starts_at = fields.given("starts_at", changes.starts_at).unwrap_or(before.starts_at);
+    let ends_at = fields.given("ends_at", changes.ends_at).unwrap_or(before.ends_at);
     if starts_at != before.starts_at {
         fields.check(before.starts_at > now, "starts_at", "has_begun");
         fields.check(starts_at > now, "starts_at", "in_the_past");
@@ -36,26 +36,15 @@ pub fn changed(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now
     fields.check(ends_at > now, "ends_at", "in_the_past");
     let before_capacity = before.capacity.and_then(|capacity| u32::try_from(capacity).ok());
     let after = NewMeetup {
-        title: given(fields, "title", changes.title, before.title.clone()),
-        description: given(fields, "description", changes.description, before.description.clone()),
+        title: fields.given("title", changes.title).unwrap_or_else(|| before.title.clone()),
+        description: fields.given("description", changes.description).unwrap_or_else(|| before.description.clone()),
         image_url: optional(changes.image_url, before.image_url.clone()),
-        place: given(fields, "place", changes.place, before.place.clone()),
+        place: fields.given("place", changes.place).unwrap_or_else(|| before.place.clone()),
         starts_at,
         ends_at,
         capacity: optional(changes.capacity, before_capacity),
     };
     cleaned(fields, after)
-}
-
-fn given<T>(fields: &mut Fields, field: &str, value: MaybeUndefined<T>, before: T) -> T {
-    match value {
-        MaybeUndefined::Undefined => before,
-        MaybeUndefined::Null => {
-            fields.wrong(field, "missing");
-            before
-        }
-        MaybeUndefined::Value(value) => value,
-    }
 }
 
 fn optional<T>(value: MaybeUndefined<T>, before: Option<T>) -> Option<T> {
@@ -67,8 +56,7 @@ fn optional<T>(value: MaybeUndefined<T>, before: Option<T>) -> Option<T> {
 }
 
 fn cleaned(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
-    let title = fields.text("title", &new.title, TITLE_CHARS);
-    fields.check(!title.contains('\n'), "title", "control_character");
+    let title = fields.line("title", &new.title, TITLE_CHARS);
     let description = fields.text("description", &new.description, DESCRIPTION_CHARS);
     let image_url = new.image_url.map(|url| https_url(fields, "image_url", &url));
     fields.check(new.ends_at >= new.starts_at, "ends_at", "before_start");
@@ -84,24 +72,24 @@ pub fn distance(squared: f64) -> i64 {
 
 /// The place with its texts cleaned.
 fn place(fields: &mut Fields, mut place: Place) -> Place {
-    place.name = fields.text("place.name", &place.name, NAME_CHARS);
-    place.road_address = optional_text(fields, "place.road_address", &place.road_address, NAME_CHARS);
-    place.lot_address = optional_text(fields, "place.lot_address", &place.lot_address, NAME_CHARS);
-    fields.check((-90.0..=90.0).contains(&place.latitude), "place.latitude", "out_of_range");
-    fields.check((-180.0..=180.0).contains(&place.longitude), "place.longitude", "out_of_range");
-    place.region.sido = fields.text("place.region.sido", &place.region.sido, REGION_CHARS);
+    place.name = fields.line("place.name", &place.name, NAME_CHARS);
+    place.road_address = optional_line(fields, "place.road_address", &place.road_address, NAME_CHARS);
+    place.lot_address = optional_line(fields, "place.lot_address", &place.lot_address, NAME_CHARS);
+    fields.latitude("place.latitude", place.latitude);
+    fields.longitude("place.longitude", place.longitude);
+    place.region.sido = fields.line("place.region.sido", &place.region.sido, REGION_CHARS);
     // Sejong has no 시군구.
-    place.region.sigungu = optional_text(fields, "place.region.sigungu", &place.region.sigungu, REGION_CHARS);
+    place.region.sigungu = optional_line(fields, "place.region.sigungu", &place.region.sigungu, REGION_CHARS);
     let code = &place.region.code;
     fields.check(code.len() == 10 && code.bytes().all(|b| b.is_ascii_digit()), "place.region.code", "malformed");
-    place.kakao_place_id = place.kakao_place_id.map(|id| fields.text("place.kakao_place_id", &id, KAKAO_ID_CHARS));
+    place.kakao_place_id = place.kakao_place_id.map(|id| fields.line("place.kakao_place_id", &id, KAKAO_ID_CHARS));
     place.kakao_place_url = place.kakao_place_url.map(|url| web_url(fields, "place.kakao_place_url", &url));
     place
 }
 
 /// Kakao leaves an address empty where there is none.
-fn optional_text(fields: &mut Fields, field: &str, value: &str, max: usize) -> String {
-    if value.trim().is_empty() { String::new() } else { fields.text(field, value, max) }
+fn optional_line(fields: &mut Fields, field: &str, value: &str, max: usize) -> String {
+    if value.trim().is_empty() { String::new() } else { fields.line(field, value, max) }
 }
 
 fn https_url(fields: &mut Fields, field: &str, value: &str) -> String {
@@ -168,6 +156,16 @@ mod tests {
         assert_eq!(wrong(|m| m.place.longitude = 180.5), one("place.longitude", "out_of_range"));
         assert_eq!(wrong(|m| m.place.region.code = "11200".to_owned()), one("place.region.code", "malformed"));
         assert_eq!(wrong(|m| m.place.road_address = String::new()), []);
+        let two_lines = || "두\n줄".to_owned();
+        assert_eq!(wrong(|m| m.title = two_lines()), one("title", "control_character"));
+        assert_eq!(wrong(|m| m.description = two_lines()), []);
+        assert_eq!(wrong(|m| m.place.name = two_lines()), one("place.name", "control_character"));
+        assert_eq!(wrong(|m| m.place.road_address = two_lines()), one("place.road_address", "control_character"));
+        assert_eq!(wrong(|m| m.place.lot_address = two_lines()), one("place.lot_address", "control_character"));
+        assert_eq!(wrong(|m| m.place.region.sido = two_lines()), one("place.region.sido", "control_character"));
+        assert_eq!(wrong(|m| m.place.region.sigungu = two_lines()), one("place.region.sigungu", "control_character"));
+        let id = wrong(|m| m.place.kakao_place_id = Some(two_lines()));
+        assert_eq!(id, one("place.kakao_place_id", "control_character"));
     }
 
     #[test]

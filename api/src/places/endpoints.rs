@@ -35,14 +35,6 @@ fn kakao(cx: &Context) -> Result<&Kakao, Failure> {
     cx.kakao.as_deref().ok_or_else(|| Code::PlacesNotConfigured.into())
 }
 
-fn latitude(fields: &mut Fields, lat: f64) {
-    fields.check((-90.0..=90.0).contains(&lat), "lat", "out_of_range");
-}
-
-fn longitude(fields: &mut Fields, lng: f64) {
-    fields.check((-180.0..=180.0).contains(&lng), "lng", "out_of_range");
-}
-
 #[OpenApi(prefix_path = "/places", tag = "Tag::Places")]
 impl Endpoints {
     /// Find places
@@ -65,10 +57,10 @@ impl Endpoints {
         let mut fields = Fields::new();
         let query = fields.text("query", &query.0, QUERY_CHARS);
         if let Some(lat) = lat.0 {
-            latitude(&mut fields, lat);
+            fields.latitude("lat", lat);
         }
         if let Some(lng) = lng.0 {
-            longitude(&mut fields, lng);
+            fields.longitude("lng", lng);
         }
         fields.check(lat.0.is_none() || lng.0.is_some(), "lng", "missing");
         fields.check(lng.0.is_none() || lat.0.is_some(), "lat", "missing");
@@ -97,8 +89,8 @@ impl Endpoints {
         lng: Query<f64>,
     ) -> Result<Json<Region>, Problem<{ ASKS | codes(&[Code::NotFound]) }>> {
         let mut fields = Fields::new();
-        latitude(&mut fields, lat.0);
-        longitude(&mut fields, lng.0);
+        fields.latitude("lat", lat.0);
+        fields.longitude("lng", lng.0);
         fields.finish()?;
         let region = kakao(&cx)?.region(lat.0, lng.0, cx.around.clock.now()).await?;
         Ok(Json(region.ok_or(Code::NotFound)?))
