@@ -24,6 +24,9 @@ impl Day {
         now.to_utc().with_timezone(&zone).date_naive().into()
     }
 
+    /// 2026-03-01, of which the examples of the reference are.
+    pub const EXAMPLE: Self = Self(20_513);
+
     /// The day as a calendar date.
     pub fn date(self) -> NaiveDate {
         let epoch = NaiveDate::default();

@@ -35,6 +35,7 @@ pub mod likes;
 pub mod me;
 pub mod meetups;
 pub mod monsters;
+mod no_content;
 pub mod page;
 pub mod places;
 pub mod problem;

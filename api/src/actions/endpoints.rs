@@ -2,8 +2,13 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
-use super::catalogue::{self, ACTIONS, CatalogueAction, Kind, PRESETS, Preset};
-use crate::{page::Page, problem::Problem, routines::model::RoutineAction, server::Tag};
+use super::catalogue::{ACTIONS, CatalogueAction, Kind, PRESETS, Preset};
+use crate::{
+    page::Page,
+    problem::Problem,
+    routines::model::{Actions, RoutineAction},
+    server::Tag,
+};
 
 /// The operations.
 pub struct Endpoints;
@@ -49,7 +54,7 @@ pub struct PresetView {
 
 impl From<&Preset> for PresetView {
     fn from(preset: &Preset) -> Self {
-        Self { id: preset.id.to_owned(), name: preset.name.to_owned(), actions: actions_of(preset) }
+        Self { id: preset.id.to_owned(), name: preset.name.to_owned(), actions: Actions::of_preset(preset).0 }
     }
 }
 
@@ -57,12 +62,6 @@ impl Example for PresetView {
     fn example() -> Self {
         Self::from(&PRESETS[0])
     }
-}
-
-/// What a preset has one do.
-pub fn actions_of(preset: &Preset) -> Vec<RoutineAction> {
-    let actions = preset.actions.iter().filter_map(|id| catalogue::action(id));
-    actions.map(|action| RoutineAction::of_catalogue(action, catalogue::PRESET_REPETITIONS)).collect()
 }
 
 #[OpenApi(tag = "Tag::Routines")]

@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     input::{Fields, Input},
     me::{model::Profile, withdrawal},
+    no_content::no_content,
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
 };
@@ -133,13 +134,7 @@ pub enum SignedUp {
     Created(Json<LoggedIn>),
 }
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum LoggedOut {
-    /// The session has ended.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(LoggedOut, " The session has ended.");
 
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {

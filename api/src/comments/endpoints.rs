@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     input::{Fields, Input},
     meetups,
+    no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
@@ -36,13 +37,7 @@ pub enum Written {
     Created(Json<Comment>),
 }
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Deleted {
-    /// The comment is gone.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Deleted, " The comment is gone.");
 
 impl From<CommentError> for Failure {
     fn from(error: CommentError) -> Self {

@@ -16,10 +16,7 @@ use uuid::Uuid;
 
 use super::{DemoError, HOUR, people::Account, table::Table};
 use crate::{
-    actions::{
-        catalogue::{PRESETS, Preset},
-        endpoints::actions_of,
-    },
+    actions::catalogue::{PRESETS, Preset},
     awards::{
         ledger::{FINISHING, Sum},
         rules as awards,
@@ -168,7 +165,7 @@ impl<'a> Life<'a> {
             rows,
             routine: ids.next_id(),
             preset,
-            actions: Actions(actions_of(preset)),
+            actions: Actions::of_preset(preset),
             workout: None,
             monster: None,
             collected: Vec::new(),
@@ -202,7 +199,7 @@ impl<'a> Life<'a> {
                 self.user.into(),
                 preset.name.into(),
                 common::text::fold(preset.name).into(),
-                Actions(actions_of(preset)).to_text().into(),
+                Actions::of_preset(preset).to_text().into(),
                 at.into(),
                 at.into(),
             ]);

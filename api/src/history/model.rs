@@ -80,7 +80,7 @@ pub struct DayOfHabits {
 
 impl Example for DayOfHabits {
     fn example() -> Self {
-        Self { day: example_day(), actions: 5, routines: 1, mark: Mark::Routine }
+        Self { day: Day::EXAMPLE, actions: 5, routines: 1, mark: Mark::Routine }
     }
 }
 
@@ -108,7 +108,7 @@ impl Example for Habits {
             month: "2026-03".to_owned(),
             first_weekday: Weekday::Sunday,
             days: vec![DayOfHabits::example()],
-            today: example_day(),
+            today: Day::EXAMPLE,
             current_streak: 3,
             longest_streak: 21,
         }
@@ -129,7 +129,7 @@ pub struct Bar {
 
 impl Example for Bar {
     fn example() -> Self {
-        Self { day: example_day(), count: 5, today: true }
+        Self { day: Day::EXAMPLE, count: 5, today: true }
     }
 }
 
@@ -160,10 +160,10 @@ impl Example for Graph {
     fn example() -> Self {
         Self {
             by: By::Actions,
-            from: example_day(),
+            from: Day::EXAMPLE,
             bars: vec![Bar::example()],
             total: 5,
-            best_day: Some(example_day()),
+            best_day: Some(Day::EXAMPLE),
             previous: Some("/api/v1/history/graph?from=2026-02-22&by=actions".to_owned()),
             next: Some("/api/v1/history/graph?from=2026-03-08&by=actions".to_owned()),
         }
@@ -182,7 +182,7 @@ pub struct WeekTotal {
 
 impl Example for WeekTotal {
     fn example() -> Self {
-        Self { from: example_day(), count: 23 }
+        Self { from: Day::EXAMPLE, count: 23 }
     }
 }
 
@@ -202,9 +202,4 @@ impl Example for Series {
     fn example() -> Self {
         Self { by: By::Actions, weeks: vec![WeekTotal::example()], total: 23 }
     }
-}
-
-/// 2026-03-01.
-const fn example_day() -> Day {
-    Day(20_513)
 }

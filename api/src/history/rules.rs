@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{Bar, By, DayOfHabits, Graph, Mark, Series, WeekTotal};
-use crate::{awards::ledger::Sum, day::Day};
+use crate::{awards::ledger::Sum, day::Day, server::BASE};
 
 /// Days of a week.
 pub const WEEK: i64 = 7;
@@ -62,7 +62,7 @@ pub fn graph(sums: &BTreeMap<Day, Sum>, from: Day, today: Day, by: By) -> Graph 
 
 /// None where there is no day to ask for.
 fn link(from: Day, by: By) -> Option<String> {
-    from.can_be_asked_for().then(|| format!("/api/v1/history/graph?from={from}&by={}", by.text()))
+    from.can_be_asked_for().then(|| format!("{BASE}/history/graph?from={from}&by={}", by.text()))
 }
 
 /// `weeks` weeks, of which the last begins at `last_week`. The sums are those of weeks, by their first days.

@@ -1,7 +1,7 @@
 //! `/me`.
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, OpenApi, payload::Json};
+use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     export::{self, model::Export},
@@ -13,6 +13,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::{Fields, Input},
+    no_content::no_content,
     problem::{Code, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
     stream::JsonStream,
@@ -21,13 +22,7 @@ use crate::{
 /// The operations.
 pub struct Endpoints;
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Changed {
-    /// Done.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Changed, " Done.");
 
 #[OpenApi(prefix_path = "/me", tag = "Tag::Me")]
 impl Endpoints {

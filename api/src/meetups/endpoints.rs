@@ -24,6 +24,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::{Fields, Input},
+    no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
@@ -49,21 +50,9 @@ pub enum Opened {
     Created(Json<Meetup>),
 }
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Done {
-    /// Done.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Done, " Done.");
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Left {
-    /// The caller is neither a member nor waiting any more.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Left, " The caller is neither a member nor waiting any more.");
 
 impl From<MeetupError> for Failure {
     fn from(error: MeetupError) -> Self {
@@ -327,8 +316,8 @@ fn circle(fields: &mut Fields, lat: Option<f64>, lng: Option<f64>, radius: Optio
         fields.check(given.is_some(), field, "missing");
     }
     let (latitude, longitude, radius) = (lat?, lng?, radius?);
-    fields.check((-90.0..=90.0).contains(&latitude), "lat", "out_of_range");
-    fields.check((-180.0..=180.0).contains(&longitude), "lng", "out_of_range");
+    fields.latitude("lat", latitude);
+    fields.longitude("lng", longitude);
     fields.check((1.0..=MAX_RADIUS).contains(&radius), "radius", "out_of_range");
     Some(Circle { latitude, longitude, radius })
 }

@@ -82,7 +82,7 @@ impl Endpoints {
     ) -> Result<Json<Page<Monster>>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;
         let after: Option<Uuid> = page::decode_cursor(cursor.0.as_deref())?;
-        let monsters = store::collection(&cx.db, caller.0.user, after, limit + 1).await?;
+        let monsters = store::list(&cx.db, caller.0.user, after.unwrap_or_default(), true, limit + 1).await?;
         Ok(Json(Page::new(monsters, limit, |monster| monster.id)))
     }
 }

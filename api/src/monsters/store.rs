@@ -79,22 +79,13 @@ pub async fn kept(executor: impl Executor, user: Uuid) -> Result<i64, DbError> {
     Ok(kept.unwrap_or(0))
 }
 
-/// The grown monsters of a user after the one with id `after`, in the order in which they were drawn.
+/// The monsters of a user after the one with id `after`, in the order in which they were drawn: all, or those that are grown.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn collection(db: &Db, user: Uuid, after: Option<Uuid>, limit: u32) -> Result<Vec<Monster>, DbError> {
-    let select = format!("{SELECT} WHERE user_id = ? AND id > ? AND grown_at IS NOT NULL ORDER BY id LIMIT ?");
-    let rows: Vec<Row> = sql(select).bind(user).bind(after.unwrap_or_default()).bind(limit).all(db).await?;
-    Ok(rows.into_iter().map(Into::into).collect())
-}
-
-/// The monsters of a user after the one with id `after`, grown or growing, in the order in which they were drawn.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn list(db: &Db, user: Uuid, after: Uuid, limit: u32) -> Result<Vec<Monster>, DbError> {
-    let select = format!("{SELECT} WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
+pub async fn list(db: &Db, user: Uuid, after: Uuid, grown_only: bool, limit: u32) -> Result<Vec<Monster>, DbError> {
+    let grown = if grown_only { " AND grown_at IS NOT NULL" } else { "" };
+    let select = format!("{SELECT} WHERE user_id = ? AND id > ?{grown} ORDER BY id LIMIT ?");
     let rows: Vec<Row> = sql(select).bind(user).bind(after).bind(limit).all(db).await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }

@@ -18,6 +18,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::{Fields, Input},
+    no_content::no_content,
     page,
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
@@ -56,13 +57,7 @@ pub enum NoticeResponse {
     None,
 }
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Cleared {
-    /// No notice is set now.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Cleared, " No notice is set now.");
 
 #[OpenApi(prefix_path = "/meetups", tag = "Tag::Room")]
 impl Endpoints {

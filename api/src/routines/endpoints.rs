@@ -17,6 +17,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::{Fields, Input},
+    no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
@@ -33,13 +34,7 @@ pub enum Made {
     Created(Json<Routine>),
 }
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Deleted {
-    /// The routine is gone; what was done with it stays.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Deleted, " The routine is gone; what was done with it stays.");
 
 impl From<RoutineError> for Failure {
     fn from(error: RoutineError) -> Self {

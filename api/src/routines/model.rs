@@ -5,7 +5,7 @@ use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::actions::catalogue::{self, CatalogueAction, Kind};
+use crate::actions::catalogue::{self, CatalogueAction, Kind, Preset};
 
 /// An action of a routine.
 #[derive(Clone, Debug, PartialEq, Eq, Object, Serialize, Deserialize)]
@@ -42,6 +42,12 @@ impl Example for RoutineAction {
 pub struct Actions(pub Vec<RoutineAction>);
 
 impl Actions {
+    /// What a preset has one do.
+    pub fn of_preset(preset: &Preset) -> Self {
+        let actions = preset.actions.iter().filter_map(|id| catalogue::action(id));
+        Self(actions.map(|action| RoutineAction::of_catalogue(action, catalogue::PRESET_REPETITIONS)).collect())
+    }
+
     /// The JSON text to store.
     pub fn to_text(&self) -> String {
         // Texts, numbers and names of variants: nothing that JSON could refuse.

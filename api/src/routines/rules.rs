@@ -1,10 +1,7 @@
 //! What a routine must be.
 
 use super::model::{Actions, EditedRoutine, NewAction, NewRoutine, RoutineAction};
-use crate::{
-    actions::{catalogue, endpoints::actions_of},
-    input::Fields,
-};
+use crate::{actions::catalogue, input::Fields};
 
 /// Routines of a user, at most.
 pub const MAX_ROUTINES: i64 = 100;
@@ -31,8 +28,9 @@ pub fn new_routine(fields: &mut Fields, new: NewRoutine) -> Content {
             let preset = catalogue::preset(&id);
             fields.check(preset.is_some(), "preset_id", "unknown");
             let preset_name = preset.map(|preset| preset.name.to_owned());
-            let name = own.map(|own| name(fields, "name", &own)).or(preset_name).unwrap_or_default();
-            Content { name, actions: Actions(preset.map(actions_of).unwrap_or_default()) }
+            let own = own.map(|own| fields.line("name", &own, MAX_NAME_CHARS));
+            let actions = preset.map_or_else(|| Actions(Vec::new()), Actions::of_preset);
+            Content { name: own.or(preset_name).unwrap_or_default(), actions }
         }
         NewRoutine { preset_id: None, name, actions } => {
             fields.check(name.is_some(), "name", "missing");
@@ -47,7 +45,7 @@ pub fn new_routine(fields: &mut Fields, new: NewRoutine) -> Content {
 
 /// What a routine is to become. Notes in `fields` what is wrong with it.
 pub fn edited_routine(fields: &mut Fields, edited: EditedRoutine) -> Content {
-    let name = name(fields, "name", &edited.name);
+    let name = fields.line("name", &edited.name, MAX_NAME_CHARS);
     fields.check(!edited.actions.is_empty(), "actions", "empty");
     fields.check(edited.actions.len() <= MAX_ACTIONS, "actions", "too_many");
     // What is too long is not looked into: the answer would be as long.
@@ -67,14 +65,8 @@ fn action(fields: &mut Fields, index: usize, new: NewAction) -> Option<RoutineAc
     }
     fields.check(new.name.is_some(), &field("name"), "missing");
     fields.check(new.kind.is_some(), &field("kind"), "missing");
-    let name = name(fields, &field("name"), &new.name?);
+    let name = fields.line(&field("name"), &new.name?, MAX_NAME_CHARS);
     Some(RoutineAction { action_id: None, name, kind: new.kind?, repetitions: new.repetitions })
-}
-
-fn name(fields: &mut Fields, field: &str, value: &str) -> String {
-    let name = fields.text(field, value, MAX_NAME_CHARS);
-    fields.check(!name.contains(['\n', '\t']), field, "control_character");
-    name
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `/me/today` and `/me/main-routine`.
 
 use poem::web::Data;
-use poem_openapi::{ApiResponse, OpenApi, payload::Json};
+use poem_openapi::{OpenApi, payload::Json};
 
 use super::{
     model::{MainRoutine, Today},
@@ -11,6 +11,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::Input,
+    no_content::no_content,
     problem::{Code, Problem, SECURED, WITH_BODY, codes},
     routines,
     server::Tag,
@@ -19,13 +20,7 @@ use crate::{
 /// The operations.
 pub struct Endpoints;
 
-/// Done; there is nothing to say.
-#[derive(ApiResponse)]
-pub enum Chosen {
-    /// The main routine is chosen.
-    #[oai(status = 204)]
-    Done,
-}
+no_content!(Chosen, " The main routine is chosen.");
 
 #[OpenApi(prefix_path = "/me", tag = "Tag::Me")]
 impl Endpoints {

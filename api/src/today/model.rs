@@ -41,7 +41,7 @@ pub struct Today {
 impl Example for Today {
     fn example() -> Self {
         Self {
-            day: Day(20_513),
+            day: Day::EXAMPLE,
             main_routine: Some(Routine::example()),
             workout: Some(Workout { finished_at: None, ..Workout::example() }),
             monster: Some(Monster::example()),

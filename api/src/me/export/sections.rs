@@ -58,7 +58,7 @@ sections! {
         "SELECT id, meetup_id, text, created_at, updated_at FROM comments WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
     Routine "routines" by id: |db, user, after| routines::store::list(db, user, Some(after), PAGE);
     Workout "workouts" by id: |db, user, after| workouts::store::list(db, user, after, PAGE);
-    Monster "monsters" by id: |db, user, after| monsters::store::list(db, user, after, PAGE);
+    Monster "monsters" by id: |db, user, after| monsters::store::list(db, user, after, false, PAGE);
 }
 
 async fn rows<T: Row>(db: &Db, user: Uuid, after: Uuid, select: &'static str) -> Result<Vec<T>, DbError> {
