@@ -19,10 +19,10 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    actions, auth, calendars, comments,
+    actions, auth, comments,
     context::Context,
     cors::{self, Origins},
-    docs, history, jobs, likes, me, meetups, monsters, page, places,
+    docs, feeds, history, jobs, likes, me, meetups, monsters, page, places,
     problem::{Code, Failure, Language},
     room, routines,
     silence::Impatient,
@@ -68,12 +68,12 @@ fn service() -> OpenApiService<impl OpenApi, ()> {
         me::endpoints::Endpoints,
         (
             meetups::endpoints::Endpoints,
-            meetups::mine::Endpoints,
+            meetups::mine::endpoints::Endpoints,
             likes::endpoints::Endpoints,
             comments::endpoints::Endpoints,
         ),
         room::endpoints::Endpoints,
-        (calendars::endpoints::Endpoints, places::endpoints::Endpoints),
+        (feeds::endpoints::Endpoints, places::endpoints::Endpoints),
         (actions::endpoints::Endpoints, routines::endpoints::Endpoints, today::endpoints::Endpoints),
         (workouts::endpoints::Endpoints, monsters::endpoints::Endpoints, history::endpoints::Endpoints),
     );

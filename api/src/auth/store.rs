@@ -9,7 +9,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use crate::calendars;
+use crate::feeds;
 
 use super::{
     rules::Profile,
@@ -215,7 +215,7 @@ pub async fn replace_password(
             return Ok(None);
         }
         // Whoever knew the old password may know the feed's address too.
-        calendars::store::forget(&mut *tx, user).await?;
+        feeds::store::forget(&mut *tx, user).await?;
         Ok::<_, DbError>(Some(sessions::revoke_all_but(tx, user, Some(keep), now).await?))
     })
 }

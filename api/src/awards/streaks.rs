@@ -1,4 +1,4 @@
-//! Runs of active days, kept as they change: reading the longest never looks at all the days of a life.
+//! Runs of active days in SQL, kept as they change: reading the longest never looks at all the days of a life.
 
 use common::{
     db::{Db, DbError, Tx, sql},
@@ -6,23 +6,8 @@ use common::{
 };
 use uuid::Uuid;
 
+use super::runs::{self, Run};
 use crate::{calendar::Calendar, day::Day};
-
-/// An unbroken run of active days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Run {
-    /// Its first day.
-    pub first_day: Day,
-    /// Its last day.
-    pub last_day: Day,
-}
-
-impl Run {
-    /// How many days it has.
-    pub const fn length(&self) -> i64 {
-        self.last_day.0 - self.first_day.0 + 1
-    }
-}
 
 /// A user's runs that matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,42 +18,14 @@ pub struct Streaks {
     pub longest: i64,
 }
 
-/// The runs after a day became active.
-pub fn with(runs: &[Run], day: Day) -> Vec<Run> {
-    let mut all = Run { first_day: day, last_day: day };
-    let mut kept = Vec::new();
-    for run in runs {
-        if run.last_day.plus(1) >= day && run.first_day.plus(-1) <= day {
-            all.first_day = all.first_day.min(run.first_day);
-            all.last_day = all.last_day.max(run.last_day);
-        } else {
-            kept.push(*run);
-        }
-    }
-    kept.push(all);
-    kept
-}
-
-/// The runs after a day was emptied.
-fn without(runs: &[Run], day: Day) -> Vec<Run> {
-    let parts = |run: &Run| {
-        let before = Run { last_day: run.last_day.min(day.plus(-1)), ..*run };
-        let after = Run { first_day: run.first_day.max(day.plus(1)), ..*run };
-        [before, after].into_iter().filter(|run| run.first_day <= run.last_day).collect::<Vec<_>>()
-    };
-    let touched = |run: &&Run| run.first_day <= day && day <= run.last_day;
-    let untouched = runs.iter().filter(|run| !touched(run)).copied();
-    untouched.chain(runs.iter().filter(touched).flat_map(parts)).collect()
-}
-
 /// A day became active.
 pub(super) async fn add(tx: &mut Tx, user: Uuid, day: Day) -> Result<(), DbError> {
-    change(tx, user, day, with).await
+    change(tx, user, day, runs::with).await
 }
 
 /// A day was emptied.
 pub(super) async fn remove(tx: &mut Tx, user: Uuid, day: Day) -> Result<(), DbError> {
-    change(tx, user, day, without).await
+    change(tx, user, day, runs::without).await
 }
 
 async fn change(tx: &mut Tx, user: Uuid, day: Day, rule: fn(&[Run], Day) -> Vec<Run>) -> Result<(), DbError> {
@@ -120,36 +77,4 @@ pub async fn read(db: &Db, user: Uuid, now: Timestamp) -> Result<Option<(Calenda
         let current = row.last_length.filter(|_| goes_on).unwrap_or(0);
         (calendar, Streaks { current, longest: row.longest.unwrap_or(0) })
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runs(pairs: &[(i64, i64)]) -> Vec<Run> {
-        pairs.iter().map(|(first, last)| Run { first_day: Day(*first), last_day: Day(*last) }).collect()
-    }
-
-    #[test]
-    fn days_join_runs_and_split_them() {
-        for (before, day, after) in [
-            (&[][..], 5, &[(5, 5)][..]),
-            (&[(3, 4)], 5, &[(3, 5)]),
-            (&[(6, 9)], 5, &[(5, 9)]),
-            (&[(3, 4), (6, 9)], 5, &[(3, 9)]),
-            (&[(3, 3), (8, 9)], 5, &[(3, 3), (8, 9), (5, 5)]),
-            (&[(3, 7)], 5, &[(3, 7)]),
-        ] {
-            assert_eq!(with(&runs(before), Day(day)), runs(after), "{before:?} with {day}");
-        }
-        for (before, day, after) in [
-            (&[(5, 5)][..], 5, &[][..]),
-            (&[(3, 5)], 5, &[(3, 4)]),
-            (&[(5, 9)], 5, &[(6, 9)]),
-            (&[(3, 9)], 5, &[(3, 4), (6, 9)]),
-            (&[(3, 3), (8, 9)], 5, &[(3, 3), (8, 9)]),
-        ] {
-            assert_eq!(without(&runs(before), Day(day)), runs(after), "{before:?} without {day}");
-        }
-    }
 }

@@ -20,7 +20,7 @@ use crate::{
     awards::{
         ledger::{FINISHING, Sum},
         rules as awards,
-        streaks::{self, Run},
+        runs::{self, Run},
     },
     day::Day,
     monsters::{
@@ -219,7 +219,7 @@ impl<'a> Life<'a> {
             let Sum { actions, routines, experience } = sum;
             let row = vec![self.user.into(), day.into(), actions.into(), routines.into(), experience.into()];
             self.rows.days.push(row);
-            self.streaks = streaks::with(&self.streaks, day);
+            self.streaks = runs::with(&self.streaks, day);
         }
     }
 

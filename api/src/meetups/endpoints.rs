@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     host, members,
-    model::{Meetup, MeetupChanges, Member, MyMembership, NewHost, NewMeetup, Sort, Standing, State},
+    model::{Admission, Meetup, MeetupChanges, Member, MyMembership, NewHost, NewMeetup, Sort, State},
     rules,
     search::{self, Circle, Position, Search},
     store::{self, MeetupError, MeetupRow},
@@ -63,7 +63,7 @@ impl From<MeetupError> for Failure {
             MeetupError::HostCannotLeave => Code::HostCannotLeave.into(),
             MeetupError::NoAccount => Code::Unauthenticated.into(),
             MeetupError::NotTheHost => Code::NotTheHost.into(),
-            MeetupError::NotAMember => Code::HostMustBeMember.into(),
+            MeetupError::HeirNotAMember => Code::HostMustBeMember.into(),
             MeetupError::TooManyMembers => Code::CapacityBelowMembers.into(),
             MeetupError::Invalid(failure) => *failure,
             MeetupError::Db(error) => error.into(),
@@ -244,7 +244,7 @@ impl Endpoints {
         caller.account(&cx).await?;
         let row = members::join(&cx.db, &cx.around, id.0, caller.0.user).await?;
         cx.relay.wake();
-        let state = if row.is(MemberState::Member) { Standing::Member } else { Standing::Waiting };
+        let state = if row.is(MemberState::Member) { Admission::Member } else { Admission::Waiting };
         Ok(Json(MyMembership { state, since: row.since }))
     }
 

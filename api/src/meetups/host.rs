@@ -103,7 +103,7 @@ pub async fn cancel(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid) ->
 /// Makes a member the host.
 ///
 /// # Errors
-/// [`MeetupError::NotAMember`] if the heir is none, or why the user may not.
+/// [`MeetupError::HeirNotAMember`] if the heir is none, or why the user may not.
 pub async fn hand_over(
     db: &Db,
     around: &Surroundings,
@@ -118,7 +118,7 @@ pub async fn hand_over(
         lock_open(tx, meetup, host, now).await?;
         let row = members::find(&mut *tx, meetup, heir).await?;
         if !stays || !row.is_some_and(|row| row.is(MemberState::Member)) {
-            return Err(MeetupError::NotAMember);
+            return Err(MeetupError::HeirNotAMember);
         }
         if heir != host {
             let update = sql("UPDATE meetups SET host_id = ?, updated_at = ? WHERE id = ?");

@@ -290,8 +290,8 @@ impl Example for Member {
 
 /// How joining went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum Standing {
+#[oai(rename = "Standing", rename_all = "snake_case")]
+pub enum Admission {
     /// Takes part.
     Member,
     /// Waits: the meetup is full, and moves up by itself when someone leaves.
@@ -303,13 +303,13 @@ pub enum Standing {
 #[oai(example)]
 pub struct MyMembership {
     /// Taking part or waiting.
-    pub state: Standing,
+    pub state: Admission,
     /// Since when.
     pub since: Timestamp,
 }
 
 impl Example for MyMembership {
     fn example() -> Self {
-        Self { state: Standing::Member, since: Timestamp(1_780_000_000_000) }
+        Self { state: Admission::Member, since: Timestamp(1_780_000_000_000) }
     }
 }

@@ -37,9 +37,9 @@ pub enum MeetupError {
     /// Only the host may.
     #[error("not the host")]
     NotTheHost,
-    /// The one it is about is no member.
-    #[error("not a member")]
-    NotAMember,
+    /// The one who is to be the host is no member.
+    #[error("the new host is not a member")]
+    HeirNotAMember,
     /// There are more members than the new capacity.
     #[error("more members than places")]
     TooManyMembers,

@@ -5,14 +5,13 @@
 use std::time::Duration;
 
 use common::{
-    db::{Db, DbError, Tx, sql},
-    outbox,
-    time::Timestamp,
-    transaction,
+    db::{DbError, Tx},
+    outbox, transaction,
     wire::{Body, CloseReason},
 };
 use uuid::Uuid;
 
+use super::store;
 use crate::context::Context;
 
 /// How long a room can be read in full speed after its meetup ended or was cancelled.
@@ -29,12 +28,6 @@ pub enum EndError {
     /// Rooms that the log would not close; they are tried again.
     #[error("{0} rooms could not be closed for good")]
     Rooms(u64),
-}
-
-#[derive(sqlx::FromRow)]
-struct Over {
-    id: Uuid,
-    cancelled_at: Option<Timestamp>,
 }
 
 /// Tells the rooms of meetups that are over since the last time. Returns how many were told.
@@ -57,20 +50,7 @@ pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
 
 /// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
 async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
-    let now = cx.around.clock.now();
-    let select = format!(
-        "SELECT id, cancelled_at FROM meetups WHERE end_told_at IS NULL AND ends_at <= ? ORDER BY ends_at, id LIMIT ?{}",
-        tx.dialect().for_update()
-    );
-    let over: Vec<Over> = sql(select).bind(now).bind(BATCH).all(&mut *tx).await?;
-    if over.is_empty() {
-        return Ok((0, 0));
-    }
-    sql("UPDATE meetups SET end_told_at = ? WHERE id IN ")
-        .bind(now)
-        .push_list(over.iter().map(|meetup| meetup.id))
-        .run(&mut *tx)
-        .await?;
+    let over = store::take_untold(tx, cx.around.clock.now(), BATCH).await?;
     let ended = Body::Closed { reason: CloseReason::Ended };
     let rooms: Vec<Uuid> = over.iter().filter(|meetup| meetup.cancelled_at.is_none()).map(|meetup| meetup.id).collect();
     outbox::put_all(tx, &cx.around, rooms.iter().map(|room| (*room, &ended))).await?;
@@ -84,7 +64,7 @@ async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
 pub async fn retire(cx: &Context) -> Result<u64, EndError> {
     let (mut after, mut retired, mut failed) = (Uuid::nil(), 0, 0);
     loop {
-        let rooms = retirable(&cx.db, cx.around.clock.now() - KEPT, after).await?;
+        let rooms = store::retirable(&cx.db, cx.around.clock.now() - KEPT, after, BATCH).await?;
         let Some(last) = rooms.last() else { break };
         after = *last;
         for room in rooms {
@@ -100,17 +80,8 @@ pub async fn retire(cx: &Context) -> Result<u64, EndError> {
     if failed == 0 { Ok(retired) } else { Err(EndError::Rooms(failed)) }
 }
 
-/// Rooms of meetups that were over at `until`, after `after`, whose last entries have reached them.
-async fn retirable(db: &Db, until: Timestamp, after: Uuid) -> Result<Vec<Uuid>, DbError> {
-    let find = "SELECT id FROM meetups WHERE room_retired_at IS NULL AND id > ? AND (ends_at <= ? OR cancelled_at <= ?) \
-                AND NOT EXISTS (SELECT 1 FROM room_outbox WHERE room_id = meetups.id) ORDER BY id LIMIT ?";
-    let rooms: Vec<(Uuid,)> = sql(find).bind(after).bind(until).bind(until).bind(BATCH).all(db).await?;
-    Ok(rooms.into_iter().map(|(id,)| id).collect())
-}
-
 async fn retire_one(cx: &Context, room: Uuid) -> Result<(), common::rooms::RoomError> {
     let now = cx.around.clock.now();
     cx.rooms.retire(room, now).await?;
-    sql("UPDATE meetups SET room_retired_at = ? WHERE id = ?").bind(now).bind(room).run(&cx.db).await?;
-    Ok(())
+    Ok(store::set_retired(&cx.db, room, now).await?)
 }

@@ -3,10 +3,10 @@
 
 mod auth;
 mod books;
-mod calendars;
 mod comments;
 mod demo;
 mod document;
+mod feeds;
 mod history;
 mod hosting;
 mod jobs;
