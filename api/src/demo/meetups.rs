@@ -29,6 +29,8 @@ use crate::{
 
 /// How long before its beginning a meetup is opened, at most.
 const AHEAD: Duration = Duration::from_secs(21 * 86_400);
+/// Meetups begin at full and half hours.
+const HALF_HOUR_MS: i64 = 30 * 60 * 1_000;
 /// People who wait for a place, at most.
 const WAITING: usize = 6;
 
@@ -169,7 +171,8 @@ fn times(
     words: &words::Meetup,
     rng: &mut StdRng,
 ) -> (Timestamp, Timestamp) {
-    let half_hour = HOUR / 2;
+    let half_hour = Duration::from_millis(HALF_HOUR_MS.unsigned_abs());
+    let last_half_hour = Timestamp(now.0 - now.0.rem_euclid(HALF_HOUR_MS));
     let on_day = |rng: &mut StdRng, days: i64| {
         midnight(Day::at(now, Seoul).plus(days), Seoul, now)
             + HOUR * rng.random_range(words.from..=words.until)
@@ -184,11 +187,11 @@ fn times(
             let days = -rng.random_range(1..=20);
             on_day(rng, days)
         }
-        Phase::Near => now + half_hour * rng.random_range(1..=36),
-        Phase::UnderWay => now - Duration::from_secs(60) * rng.random_range(5..=25),
+        Phase::Near => last_half_hour + half_hour * rng.random_range(1..=36),
+        Phase::UnderWay => last_half_hour,
     };
     let starts_at = starts_at.max(everyone_since);
-    let ends_at = starts_at + half_hour * rng.random_range(1..=6);
+    let ends_at = starts_at + half_hour * rng.random_range(2..=6);
     (starts_at, if phase == Phase::Over { ends_at.min(now) } else { ends_at })
 }
 

@@ -128,6 +128,23 @@ async fn counts_agree_and_times_differ(service: &Service) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_demo_is_one_too() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let one = Plan { users: 1, meetups: 10, members: 1, days: 0, seed: 1 };
+        let two = Plan { users: 3, meetups: 10, members: 3, days: 1, ..one };
+        for (plan, lines) in [(one, 11), (two, 31), (Plan { meetups: 0, ..one }, 1)] {
+            let mut csv = Vec::new();
+            demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
+            assert_eq!(String::from_utf8(csv).expect("UTF-8").lines().count(), lines, "{plan:?}");
+        }
+        let wrong = sql("SELECT COUNT(*) FROM meetups WHERE starts_at > ends_at OR created_at > starts_at \
+             OR (waiting_count > 0 AND member_count < capacity) OR member_count > capacity OR capacity < 2");
+        assert_eq!(wrong.scalar::<i64>(&service.backends.db).await.expect("a count"), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_demo_people_did_is_what_the_service_would_have_written() {
     for database in Database::ALL {
         let service = Service::start(database).await;
