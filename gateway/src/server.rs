@@ -1,6 +1,14 @@
 //! Accepting connections, what they share, and stopping.
 
-use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    io,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use common::{
     batch::Batches,
@@ -75,6 +83,8 @@ pub struct Gateway {
     /// What is counted.
     pub metrics: Metrics,
     connections: DashMap<Uuid, Arc<Member>>,
+    /// How often sessions have ended.
+    session_changes: AtomicU64,
     /// The connections of each user.
     users: DashMap<Uuid, Vec<Uuid>>,
 }
@@ -117,6 +127,7 @@ impl Gateway {
             hub: Arc::new(Hub::new(Arc::clone(&backends.rooms), metrics.clone(), backends.config.big_room)),
             metrics,
             connections: DashMap::new(),
+            session_changes: AtomicU64::new(0),
             users: DashMap::new(),
         })
     }
@@ -130,10 +141,18 @@ impl Gateway {
         Registered { gateway: Arc::clone(self), connection, user }
     }
 
+    /// How often sessions have ended: if that is more than before a session was looked up, its connection, once registered, must
+    /// be checked again.
+    pub fn session_changes(&self) -> u64 {
+        self.session_changes.load(Ordering::SeqCst)
+    }
+
     /// Closes the connections whose session has ended, whenever sessions end.
     async fn watch_sessions(&self) {
         let mut changes = self.rooms.session_changes();
         while let Some(change) = changes.next().await {
+            // Counted first: who registers from now on sees it, who has registered is found below.
+            self.session_changes.fetch_add(1, Ordering::SeqCst);
             let connections: Vec<Uuid> = match change {
                 SessionChange::Of(user) => {
                     self.users.get(&user).map(|connections| connections.clone()).unwrap_or_default()
@@ -146,7 +165,8 @@ impl Gateway {
         }
     }
 
-    async fn check_session(&self, connection: Uuid) {
+    /// Closes a connection if its session has ended.
+    pub async fn check_session(&self, connection: Uuid) {
         let Some(member) = self.connections.get(&connection).map(|member| Arc::clone(&member)) else { return };
         match self.sessions.get((member.person.id, member.session())).await {
             Ok(Some(_)) => {}

@@ -8,7 +8,7 @@ use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use common::{
     tokens::{Access, TokenError},
-    wire::{Command, ErrorCode, Frame, Person, close},
+    wire::{Command, ErrorCode, Frame, close},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
@@ -68,10 +68,14 @@ async fn converse(
             Err(_) => return end(close::NO_HELLO, "no hello in time"),
         };
     let user = access.user;
+    let changes = gateway.session_changes();
     let admit = gateway.rooms.admit(user, connection, gateway.config.connections_per_user);
     let (person, admitted) = tokio::join!(gateway.sessions.get((user, access.session)), admit);
     let reason = match (person, admitted) {
-        (Ok(Some(person)), Ok(true)) => serve(gateway, socket, queue, connection, person, access).await,
+        (Ok(Some(person)), Ok(true)) => {
+            let member = Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway));
+            serve(gateway, socket, Arc::new(member), changes).await
+        }
         (Ok(None), _) => end(close::FORBIDDEN, "the session has ended"),
         (Ok(Some(_)), Ok(false)) => return end(close::TOO_MANY, "too many connections of this user"),
         (Err(error), _) => {
@@ -90,18 +94,13 @@ async fn converse(
     reason
 }
 
-/// An authenticated connection.
-async fn serve(
-    gateway: &Arc<Gateway>,
-    socket: &mut Socket,
-    queue: &Arc<Queue>,
-    connection: Uuid,
-    person: Person,
-    access: Access,
-) -> End {
-    tracing::debug!(user = %person.id, "authenticated");
-    let member = Arc::new(Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway)));
+/// Serves an authenticated connection, whose session was looked up after so many `changes` of sessions.
+async fn serve(gateway: &Arc<Gateway>, socket: &mut Socket, member: Arc<Member>, changes: u64) -> End {
+    tracing::debug!(user = %member.person.id, "authenticated");
     let registered = gateway.register(&member);
+    if gateway.session_changes() != changes {
+        gateway.check_session(member.connection).await;
+    }
     let reason = Session::new(gateway, socket, &member).run().await;
     drop(registered);
     member.leave_all().await;
