@@ -78,13 +78,15 @@ impl Queue {
 
     /// Adds frames that may be missed, unless the queue is half full: what is in the log has precedence.
     pub fn push_if_idle(&self, frames: impl Iterator<Item = Encoded>) {
-        let idle = {
-            let state = self.lock();
-            state.outgoing.len() < self.max_frames / 2 && state.outgoing.bytes() < self.max_bytes / 2
-        };
-        if idle {
+        if !self.is_half_full() {
             self.push(frames.take(self.max_frames / 2));
         }
+    }
+
+    /// Whether half of what may wait does.
+    pub fn is_half_full(&self) -> bool {
+        let state = self.lock();
+        state.outgoing.len() >= self.max_frames / 2 || state.outgoing.bytes() >= self.max_bytes / 2
     }
 
     /// Adds what the connection itself has asked for: it has no limit, but no command is read until it is written.

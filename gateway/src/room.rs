@@ -45,6 +45,8 @@ const GATHER_MENTIONS: Duration = Duration::from_millis(50);
 const SUMMARY: Duration = Duration::from_secs(1);
 /// Seats that one task delivers to; the seats of a big room are shared out to several.
 const SEATS_OF_A_TASK: usize = 256;
+/// How long healing waits, at most, for readers to take what it delivers.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two attempts to read the log while it does not answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -252,8 +254,9 @@ impl Room {
         self.metrics.heals.inc();
         // What is here already need not wait for what is missing.
         self.hand_out().await;
+        let until = Instant::now() + PATIENCE;
         loop {
-            match self.catch_up().await {
+            match self.catch_up(until).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
@@ -264,28 +267,41 @@ impl Room {
         }
     }
 
-    /// One step of healing; `true` when the room is at the log's head.
-    async fn catch_up(&self) -> Result<bool, RoomError> {
+    /// One step of healing, waiting for readers `until` then; `true` when the room is at the log's head.
+    async fn catch_up(&self, until: Instant) -> Result<bool, RoomError> {
         let from = self.lock().progress;
         let page = self.store.read(self.id, Range::After(from.position().seq), HEAL_PAGE).await?;
         if from.compare(page.head) == Step::NewEpoch {
             return self.start_over().await.map(|()| true);
         }
-        if !self.deliver_page(page.head.epoch, page.entries).await {
+        if !self.deliver_page(page.head.epoch, page.entries, until).await {
             // What this room needs is not kept any more.
             return self.start_over().await.map(|()| true);
         }
         Ok(self.lock().progress.compare(page.head) == Step::Known)
     }
 
-    /// Delivers what is new of a page; `false` if entries are missing before it.
-    async fn deliver_page(&self, epoch: Uuid, entries: Vec<RawEntry>) -> bool {
-        for entry in entries {
+    /// Delivers what is new of a page, as fast as its readers take it, or faster when they have not taken it `until` then; `false`
+    /// if entries are missing before it.
+    async fn deliver_page(&self, epoch: Uuid, entries: Vec<RawEntry>, until: Instant) -> bool {
+        for (index, entry) in entries.into_iter().enumerate() {
+            if index % MAX_GATHERED == 0 {
+                self.wait_for_readers(until).await;
+            }
             if !self.deliver(epoch, entry).await {
                 return false;
             }
         }
         true
+    }
+
+    /// Waits until nobody's queue is half full. What was missed in minutes would otherwise come in an instant, and overflow the
+    /// queues of readers that are not slow at all.
+    async fn wait_for_readers(&self, until: Instant) {
+        let seats = self.lock().seats.clone();
+        while Instant::now() < until && seats.iter().any(|seat| seat.is_behind()) {
+            tokio::time::sleep(GATHER).await;
+        }
     }
 
     /// The log was lost and began anew, or has lost what this room needs: everyone gets a fresh page.

@@ -66,6 +66,11 @@ impl Seat {
         self.after.store(0, Ordering::Relaxed);
     }
 
+    /// Whether much waits to be read by the connection.
+    pub fn is_behind(&self) -> bool {
+        self.queue.is_half_full()
+    }
+
     /// Sends what the connection needs before anything else of the room.
     pub fn tell(&self, joined: Encoded) {
         self.queue.reply(joined);

@@ -24,7 +24,8 @@ use crate::{
     socket::Socket,
 };
 
-/// Commands refused for their rate before the connection is closed with 4429: so many at once, and so many a second for long.
+/// Commands sent before the time that a refusal named, before the connection is closed with 4429: so many at once, and so many a
+/// second for long. Who waits as told is refused as often as it takes.
 const REFUSAL_BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How long before its token expires a connection is told.
@@ -161,6 +162,8 @@ struct Session<'a> {
     member: &'a Arc<Member>,
     rate: DefaultDirectRateLimiter,
     refusals: DefaultDirectRateLimiter,
+    /// Until when the client was told to wait.
+    told_to_wait: Instant,
     heart: Heart,
     warned: bool,
     running: Option<Running>,
@@ -176,6 +179,7 @@ impl<'a> Session<'a> {
             member,
             rate: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
             refusals: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSAL_BURST)),
+            told_to_wait: Instant::now(),
             heart: Heart::Rests(Instant::now() + gateway.config.heartbeat),
             warned: false,
             running: None,
@@ -228,10 +232,11 @@ impl<'a> Session<'a> {
         self.gateway.metrics.frames_in.inc();
         let decoded = frame::decode(text);
         if let Err(too_soon) = self.rate.check() {
-            if self.refusals.check().is_err() {
+            if Instant::now() < self.told_to_wait && self.refusals.check().is_err() {
                 return Err(end(close::TOO_MANY, "too many commands, again and again"));
             }
             let wait = too_soon.wait_time_from(governor::clock::Clock::now(&governor::clock::DefaultClock::default()));
+            self.told_to_wait = Instant::now() + wait;
             let id = decoded.map_or_else(|refusal| refusal.id, |command| command.id());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             let refusal = Refusal::new(id, ErrorCode::RateLimited, "too many commands");

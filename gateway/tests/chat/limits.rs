@@ -44,6 +44,30 @@ async fn rooms_and_connections_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_as_told_is_refused_as_often_as_it_takes() {
+    let limits = |config: &mut common::config::Config| {
+        config.commands_per_second = 500;
+        config.command_burst = 1;
+    };
+    let world = World::start_with(Shapes::Embedded, limits).await;
+    let someone = world.someone("밍기").await;
+    let room = world.meetup(&[&someone]).await;
+    let (mut patient, _) = enter(world.last_url(), &someone, room).await;
+    let mut refusals = 0;
+    for id in 100.. {
+        match patient.request(id, &Command::Leave { id, room }).await.expect("a reply") {
+            Frame::Error { code: ErrorCode::RateLimited, retry_after_ms: Some(wait), .. } => {
+                refusals += 1;
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            Frame::Left { .. } if refusals > 250 => break,
+            Frame::Left { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_answer_pings_is_closed() {
     let beats = |config: &mut common::config::Config| {
         config.heartbeat = Duration::from_millis(100);
