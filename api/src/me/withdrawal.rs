@@ -1,4 +1,4 @@
-//! Withdrawing an account, and taking that back within a month.
+//! Withdrawing an account, and taking that back within a month, in SQL, under the lock of its row.
 
 use std::time::Duration;
 
