@@ -156,7 +156,7 @@ impl Relay {
         let body = match serde_json::from_str(&row.body) {
             Ok(body) => body,
             Err(error) => {
-                tracing::error!(%error, room = %row.room_id, id = %row.id, body = row.body, "gave up a damaged row of the outbox");
+                tracing::error!(%error, room = %row.room_id, id = %row.id, "gave up a damaged row of the outbox");
                 return Ok(());
             }
         };
@@ -165,7 +165,7 @@ impl Relay {
         match self.rooms.append(row.room_id, draft).await {
             Ok(_) => Ok(()),
             Err(RoomError::Refused(refusal)) => {
-                tracing::warn!(%refusal, room = %row.room_id, id = %row.id, body = row.body, "gave up a row of the outbox");
+                tracing::warn!(%refusal, room = %row.room_id, id = %row.id, "gave up a row of the outbox");
                 Ok(())
             }
             Err(error) => Err(error),

@@ -1,5 +1,7 @@
 //! What a routine must be.
 
+use common::text::fold;
+
 use super::model::{Actions, EditedRoutine, NewAction, NewRoutine, RoutineAction};
 use crate::{actions::catalogue, input::Fields};
 
@@ -9,6 +11,8 @@ pub const MAX_ROUTINES: i64 = 100;
 pub const MAX_ACTIONS: usize = 20;
 /// Characters of a routine's and an action's name, at most.
 const MAX_NAME_CHARS: usize = 30;
+/// Characters of a folded name, at most: as many as its column has.
+const MAX_KEY_CHARS: usize = 120;
 const REPETITIONS: std::ops::RangeInclusive<u32> = 1..=999;
 
 /// The name and actions of a routine, cleaned.
@@ -28,7 +32,7 @@ pub fn new_routine(fields: &mut Fields, new: NewRoutine) -> Content {
             let preset = catalogue::preset(&id);
             fields.check(preset.is_some(), "preset_id", "unknown");
             let preset_name = preset.map(|preset| preset.name.to_owned());
-            let own = own.map(|own| fields.line("name", &own, MAX_NAME_CHARS));
+            let own = own.map(|own| routine_name(fields, &own));
             let actions = preset.map_or_else(|| Actions(Vec::new()), Actions::of_preset);
             Content { name: own.or(preset_name).unwrap_or_default(), actions }
         }
@@ -45,12 +49,19 @@ pub fn new_routine(fields: &mut Fields, new: NewRoutine) -> Content {
 
 /// What a routine is to become. Notes in `fields` what is wrong with it.
 pub fn edited_routine(fields: &mut Fields, edited: EditedRoutine) -> Content {
-    let name = fields.line("name", &edited.name, MAX_NAME_CHARS);
+    let name = routine_name(fields, &edited.name);
     fields.check(!edited.actions.is_empty(), "actions", "empty");
     fields.check(edited.actions.len() <= MAX_ACTIONS, "actions", "too_many");
     // What is too long is not looked into: the answer would be as long.
     let actions = edited.actions.into_iter().take(MAX_ACTIONS).enumerate();
     Content { name, actions: Actions(actions.filter_map(|(i, new)| action(fields, i, new)).collect()) }
+}
+
+fn routine_name(fields: &mut Fields, name: &str) -> String {
+    let name = fields.line("name", name, MAX_NAME_CHARS);
+    // Names are told apart by their folded form, in which some characters become many.
+    fields.check(fold(&name).chars().count() <= MAX_KEY_CHARS, "name", "too_long");
+    name
 }
 
 fn action(fields: &mut Fields, index: usize, new: NewAction) -> Option<RoutineAction> {
@@ -91,6 +102,9 @@ mod tests {
             (json!({"name": " ", "actions": []}), vec!["name empty", "actions empty"]),
             (json!({"name": name, "actions": vec![&own; 21]}), vec!["name too_long", "actions too_many"]),
             (json!({"name": "a\nb", "actions": [squat]}), vec!["name control_character"]),
+            (json!({"name": "ﷺ".repeat(6), "actions": [squat]}), vec![]),
+            (json!({"name": "ﷺ".repeat(7), "actions": [squat]}), vec!["name too_long"]),
+            (json!({"preset_id": "basic", "name": "ﷺ".repeat(7)}), vec!["name too_long"]),
             (
                 json!({"name": "나", "actions": [squat, {"action_id": "fly", "repetitions": 0}]}),
                 vec!["actions[1].repetitions out_of_range", "actions[1].action_id unknown"],
