@@ -3,9 +3,10 @@
 use std::{ops::Deref, sync::Arc};
 
 use common::bootstrap::Backends;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{auth::passwords::Passwords, places::kakao::Kakao};
+use crate::{auth::passwords::Passwords, me::export, places::kakao::Kakao};
 
 /// The backends, and what the service adds to them. Cheap to clone.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Context {
     backends: Backends,
     /// Hashes and verifies passwords.
     pub passwords: Arc<Passwords>,
+    /// Places for those who export everything about themselves.
+    pub exports: Arc<Semaphore>,
     /// Finds places, where a key for that is configured.
     pub kakao: Option<Arc<Kakao>>,
 }
@@ -26,7 +29,7 @@ impl Context {
             let made = Kakao::new(&config.kakao_base_url, key);
             made.inspect_err(|error| tracing::error!(%error, "places cannot be looked up")).ok().map(Arc::new)
         });
-        Self { backends, passwords, kakao }
+        Self { backends, passwords, exports: Arc::new(Semaphore::new(export::AT_ONCE)), kakao }
     }
 
     /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they

@@ -95,6 +95,6 @@ impl Endpoints {
     #[oai(path = "/export", method = "get", operation_id = "export_me")]
     async fn export_me(&self, cx: Data<&Context>, caller: Caller) -> Result<JsonStream<Export>, Problem<SECURED>> {
         let user = caller.account(&cx).await?;
-        Ok(JsonStream::new(export::stream(cx.0.clone(), user)))
+        Ok(JsonStream::new(export::stream(cx.0.clone(), user).await?))
     }
 }

@@ -5,12 +5,12 @@
 pub mod model;
 mod sections;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use common::{
     db::DbError,
     rooms::{MAX_PAGE, Range, RoomError},
-    wire::Body,
+    wire::{Body, Entry},
 };
 use futures_util::{Stream, StreamExt, stream};
 use poem_openapi::types::ToJSON;
@@ -29,6 +29,7 @@ use crate::{
     auth::store::User,
     context::Context,
     monsters::{self, model::Monster},
+    problem::{Code, Failure},
     routines::model::Routine,
     workouts::model::Workout,
 };
@@ -39,6 +40,11 @@ const ROOMS: usize = 100;
 const PIECES: usize = 2;
 /// The longest that the writer waits for a reader who does not read.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Exports that a process writes at a time, at most: each reads the logs of many rooms.
+pub const AT_ONCE: usize = 2;
+/// The longest that an export waits for its turn.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why an export breaks off.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +57,22 @@ enum ExportError {
     Gone,
 }
 
-/// The document in pieces.
-pub fn stream(cx: Context, user: User) -> impl Stream<Item = std::io::Result<String>> + Send + 'static {
+/// The document in pieces. It takes one of the places for exports until it is written.
+///
+/// # Errors
+/// [`Code::Unavailable`] when there is no place for long.
+pub async fn stream(
+    cx: Context,
+    user: User,
+) -> Result<impl Stream<Item = std::io::Result<String>> + Send + 'static, Failure> {
+    let place = tokio::time::timeout(PLACE_TIMEOUT, Arc::clone(&cx.exports).acquire_owned()).await;
+    let place = place
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(Failure { retry_after: Some(PLACE_TIMEOUT), ..Code::Unavailable.into() })?;
     let (pieces, reader) = mpsc::channel(PIECES);
     tokio::spawn(async move {
+        let _place = place;
         let mut writer = Writer { cx, user: user.id, pieces };
         match writer.write(user).await {
             Ok(()) | Err(ExportError::Gone) => {}
@@ -64,7 +82,7 @@ pub fn stream(cx: Context, user: User) -> impl Stream<Item = std::io::Result<Str
             }
         }
     });
-    stream::unfold(reader, |mut reader| async { Some((reader.recv().await?, reader)) }).fuse()
+    Ok(stream::unfold(reader, |mut reader| async { Some((reader.recv().await?, reader)) }).fuse())
 }
 
 struct Writer {
@@ -140,13 +158,14 @@ impl Writer {
         }
     }
 
-    fn message(&self, entry: common::wire::Entry) -> Option<ExportedMessage> {
-        match entry.body {
-            Body::Message { user, text, edited_at, deleted_at, .. } if user.id == self.user => {
-                Some(ExportedMessage { room: entry.room, seq: entry.seq, at: entry.at, text, edited_at, deleted_at })
-            }
-            _ => None,
-        }
+    fn message(&self, entry: Entry) -> Option<ExportedMessage> {
+        let (user, text, edited_at, deleted_at, notice) = match entry.body {
+            Body::Message { user, text, edited_at, deleted_at, .. } => (user, text, edited_at, deleted_at, false),
+            Body::Notice { user, text } => (user, text, None, None, true),
+            _ => return None,
+        };
+        let Entry { room, seq, at, .. } = entry;
+        (user.id == self.user).then_some(ExportedMessage { room, seq, notice, at, text, edited_at, deleted_at })
     }
 }
 

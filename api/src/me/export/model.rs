@@ -5,7 +5,8 @@ use poem_openapi::{Object, types::Example};
 use uuid::Uuid;
 
 use crate::{
-    day::Day, me::model::Profile, monsters::model::Monster, routines::model::Routine, workouts::model::Workout,
+    day::Day, me::model::Profile, meetups::model::Place, monsters::model::Monster, routines::model::Routine,
+    workouts::model::Workout,
 };
 
 /// Everything about a user.
@@ -52,21 +53,35 @@ impl Example for Export {
             last_used_at: at,
             revoked_at: None,
         };
+        let place = Place::example();
         let hosted = ExportedMeetup {
             id,
             title: "점심 스트레칭".to_owned(),
             description: "점심 먹고 서울숲에서 30분만 같이 움직여요.".to_owned(),
-            place_name: "서울숲".to_owned(),
+            image_url: None,
+            place_name: place.name,
+            road_address: place.road_address,
+            lot_address: place.lot_address,
+            latitude: place.latitude,
+            longitude: place.longitude,
+            sido: place.region.sido,
+            sigungu: place.region.sigungu,
+            region_code: place.region.code,
+            kakao_place_id: place.kakao_place_id,
+            kakao_place_url: place.kakao_place_url,
             starts_at: at,
             ends_at: at,
+            capacity: Some(10),
             cancelled_at: None,
             created_at: at,
+            updated_at: at,
         };
         let membership =
             ExportedMembership { meetup_id: id, title: hosted.title.clone(), state: "member".to_owned(), since: at };
         let message = ExportedMessage {
             room: id,
             seq: 1,
+            notice: false,
             at,
             text: Some("안녕하세요".to_owned()),
             edited_at: None,
@@ -127,16 +142,40 @@ pub struct ExportedMeetup {
     pub title: String,
     /// Its description.
     pub description: String,
+    /// Its image.
+    pub image_url: Option<String>,
     /// Where it takes place.
     pub place_name: String,
+    /// Road-name address.
+    pub road_address: String,
+    /// Lot-number address.
+    pub lot_address: String,
+    /// WGS 84, degrees north.
+    pub latitude: f64,
+    /// WGS 84, degrees east.
+    pub longitude: f64,
+    /// Province or city.
+    pub sido: String,
+    /// District.
+    pub sigungu: String,
+    /// Legal region code.
+    pub region_code: String,
+    /// Kakao's id of the place.
+    pub kakao_place_id: Option<String>,
+    /// Kakao's page of the place.
+    pub kakao_place_url: Option<String>,
     /// When it begins.
     pub starts_at: Timestamp,
     /// When it ends.
     pub ends_at: Timestamp,
+    /// How many may take part.
+    pub capacity: Option<i64>,
     /// When it was called off.
     pub cancelled_at: Option<Timestamp>,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
 }
 
 /// A meetup that the user has to do with.
@@ -178,16 +217,18 @@ pub struct ExportedComment {
     pub updated_at: Timestamp,
 }
 
-/// A chat message of the user.
+/// A chat message, or a notice, of the user.
 #[derive(Debug, Object)]
 pub struct ExportedMessage {
     /// The room: its meetup's id.
     pub room: Uuid,
     /// Its number in the room.
     pub seq: u64,
+    /// Whether it is a notice.
+    pub notice: bool,
     /// When it was accepted.
     pub at: Timestamp,
-    /// The text; absent once deleted.
+    /// The text; absent once deleted, and when it cleared the notice.
     pub text: Option<String>,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,

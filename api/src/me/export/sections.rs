@@ -46,8 +46,9 @@ sections! {
         "SELECT id, device, created_at, last_used_at, revoked_at FROM sessions \
          WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
     ExportedMeetup "hosted_meetups" by id: |db, user, after| rows(db, user, after,
-        "SELECT id, title, description, place_name, starts_at, ends_at, cancelled_at, created_at FROM meetups \
-         WHERE host_id = ? AND id > ? ORDER BY id LIMIT ?");
+        "SELECT id, title, description, image_url, place_name, road_address, lot_address, latitude, longitude, sido, sigungu, \
+         region_code, kakao_place_id, kakao_place_url, starts_at, ends_at, capacity, cancelled_at, created_at, updated_at \
+         FROM meetups WHERE host_id = ? AND id > ? ORDER BY id LIMIT ?");
     ExportedMembership "memberships" by meetup_id: |db, user, after| rows(db, user, after,
         "SELECT mm.meetup_id, m.title, mm.state, mm.since FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
          WHERE mm.user_id = ? AND mm.meetup_id > ? ORDER BY mm.meetup_id LIMIT ?");
