@@ -4,7 +4,7 @@ use poem::web::Data;
 use poem_openapi::{OpenApi, param::Query, payload::Json};
 
 use super::{
-    kakao::{Kakao, KakaoError, PAGES, Search},
+    kakao::{Kakao, KakaoError, PAGE, PAGES, Search},
     model::FoundPlace,
 };
 use crate::{
@@ -39,8 +39,9 @@ fn kakao(cx: &Context) -> Result<&Kakao, Failure> {
 impl Endpoints {
     /// Find places
     ///
-    /// By words, the nearest to a point first if one is given. 15 to a page.
+    /// By words, the nearest to a point first if one is given.
     #[oai(path = "/", method = "get", operation_id = "find_places")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the query")]
     async fn find_places(
         &self,
         cx: Data<&Context>,
@@ -53,6 +54,8 @@ impl Endpoints {
         lng: Query<Option<f64>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
+        /// 1–15 items, 15 if absent; with a `cursor`, as many as on the page before.
+        limit: Query<Option<u32>>,
     ) -> Result<Json<Page<FoundPlace>>, Problem<ASKS>> {
         let mut fields = Fields::new();
         let query = fields.text("query", &query.0, QUERY_CHARS);
@@ -64,14 +67,16 @@ impl Endpoints {
         }
         fields.check(lat.0.is_none() || lng.0.is_some(), "lng", "missing");
         fields.check(lng.0.is_none() || lat.0.is_some(), "lat", "missing");
+        let limit = limit.0.unwrap_or(PAGE);
+        fields.check((1..=PAGE).contains(&limit), "limit", "out_of_range");
         fields.finish()?;
-        let page: u32 = page::decode_cursor(cursor.0.as_deref())?.unwrap_or(1);
-        if !(1..=PAGES).contains(&page) {
+        let (page, limit): (u32, u32) = page::decode_cursor(cursor.0.as_deref())?.unwrap_or((1, limit));
+        if !(1..=PAGES).contains(&page) || !(1..=PAGE).contains(&limit) {
             return Err(page::invalid("cursor", "malformed").into());
         }
-        let search = Search::new(query, lat.0.zip(lng.0), page);
+        let search = Search::new(query, lat.0.zip(lng.0), page, limit);
         let found = kakao(&cx)?.search(search, &*cx.around.clock).await?;
-        let next_cursor = found.more.then(|| page::encode_cursor(&(page + 1)));
+        let next_cursor = found.more.then(|| page::encode_cursor(&(page + 1, limit)));
         Ok(Json(Page { items: found.places, next_cursor }))
     }
 

@@ -28,8 +28,8 @@ const AT_ONCE: usize = 16;
 /// Answers remembered, and for how long.
 const REMEMBERED: usize = 1_000;
 const TTL: Duration = Duration::from_secs(600);
-/// Places of a page: the most that Kakao gives.
-const PAGE: u32 = 15;
+/// Places of a page, at most: what Kakao gives.
+pub const PAGE: u32 = 15;
 /// Pages that Kakao gives.
 pub const PAGES: u32 = 45;
 
@@ -73,13 +73,14 @@ pub struct Search {
     query: String,
     around: Option<(String, String)>,
     page: u32,
+    limit: u32,
 }
 
 impl Search {
-    /// A page, from 1, of places with these words, the nearest to a point first if one is given as latitude and longitude.
-    pub fn new(query: String, around: Option<(f64, f64)>, page: u32) -> Self {
+    /// A page, from 1, of `limit` places with these words, the nearest to a point first if one is given as latitude and longitude.
+    pub fn new(query: String, around: Option<(f64, f64)>, page: u32, limit: u32) -> Self {
         let around = around.map(|(latitude, longitude)| (format!("{latitude:.3}"), format!("{longitude:.3}")));
-        Self { query, around, page }
+        Self { query, around, page, limit }
     }
 }
 
@@ -183,14 +184,21 @@ impl Kakao {
         if let Some(found) = self.searches.get(&search, clock.now()) {
             return Ok(found);
         }
-        let mut query =
-            vec![("query", search.query.clone()), ("page", search.page.to_string()), ("size", PAGE.to_string())];
+        let mut query = vec![
+            ("query", search.query.clone()),
+            ("page", search.page.to_string()),
+            ("size", search.limit.to_string()),
+        ];
         if let Some((latitude, longitude)) = &search.around {
             query.extend([("y", latitude.clone()), ("x", longitude.clone()), ("sort", "distance".to_owned())]);
         }
         let answer: Answer<PlaceDocument> = self.ask("/v2/local/search/keyword.json", &query).await?;
-        let places =
-            answer.documents.into_iter().take(PAGE as usize).map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let places = answer
+            .documents
+            .into_iter()
+            .take(search.limit as usize)
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()?;
         let found = Found { places, more: answer.meta.is_end == Some(false) && search.page < PAGES };
         self.searches.put(search, found.clone(), clock.now());
         Ok(found)

@@ -4,7 +4,8 @@ use poem_openapi::{Object, types::Example};
 
 use crate::meetups::model::Place;
 
-/// A place that was found. With its region, from `GET /places/region`, it is the `place` of a meetup.
+/// A place that was found. The `place` of a meetup has its name, its addresses, its point and, where it has them, its Kakao id and
+/// page, with the region from `GET /places/region`.
 #[derive(Clone, Debug, PartialEq, Object)]
 #[oai(example)]
 pub struct FoundPlace {

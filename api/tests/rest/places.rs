@@ -212,7 +212,7 @@ async fn what_people_look_for_is_not_in_errors() {
     // Connecting to the database has chosen the TLS that clients need.
     let service = Service::start(Database::Sqlite).await;
     let kakao = api::places::kakao::Kakao::new("http://127.0.0.1:1", Secret::new("not-a-real-key")).expect("a client");
-    let search = api::places::kakao::Search::new("doctor".to_owned(), Some((37.5444, 127.0374)), 1);
+    let search = api::places::kakao::Search::new("doctor".to_owned(), Some((37.5444, 127.0374)), 1, 15);
     let error = kakao.search(search, &service.clock).await.expect_err("nobody listens there");
     let text = format!("{error} {error:?}");
     for private in ["doctor", "37.544", "127.037", "not-a-real-key"] {
