@@ -233,8 +233,9 @@ impl Config {
         if self.room_store == Some(RoomStoreKind::Redis) && self.redis_url.is_none() {
             return refuse("redis_url", "is needed when MINGIZUK_ROOM_STORE is redis");
         }
-        if !(4..=31).contains(&self.bcrypt_cost) {
-            return refuse("bcrypt_cost", "is not between 4 and 31");
+        // At 16 a log-in takes seconds.
+        if !(4..=15).contains(&self.bcrypt_cost) {
+            return refuse("bcrypt_cost", "is not between 4 and 15");
         }
         if !matches!(self.log_format.as_deref(), None | Some("pretty" | "json")) {
             return refuse("log_format", "is neither pretty nor json");
@@ -261,6 +262,12 @@ impl Config {
         }
         if self.allowed_origins.iter().any(|origin| origin == "*") {
             return refuse("allowed_origins", "must name the origins in production, not *");
+        }
+        for (name, url) in [("public_url", self.public_url.as_deref()), ("kakao_base_url", Some(&*self.kakao_base_url))]
+        {
+            if url.is_some_and(|url| !url.starts_with("https://")) {
+                return refuse(name, "must be https://… in production: secrets go to it");
+            }
         }
         Ok(())
     }
@@ -354,6 +361,23 @@ mod tests {
                 &[("MINGIZUK_ENV", "production"), ("MINGIZUK_JWT_KEYS", STRONG), ("MINGIZUK_ALLOWED_ORIGINS", "*")],
                 "MINGIZUK_ALLOWED_ORIGINS",
             ),
+            (
+                &[
+                    ("MINGIZUK_ENV", "production"),
+                    ("MINGIZUK_JWT_KEYS", STRONG),
+                    ("MINGIZUK_PUBLIC_URL", "http://a.example"),
+                ],
+                "MINGIZUK_PUBLIC_URL",
+            ),
+            (
+                &[
+                    ("MINGIZUK_ENV", "production"),
+                    ("MINGIZUK_JWT_KEYS", STRONG),
+                    ("MINGIZUK_KAKAO_BASE_URL", "http://a.example"),
+                ],
+                "MINGIZUK_KAKAO_BASE_URL",
+            ),
+            (&[("MINGIZUK_BCRYPT_COST", "16")], "MINGIZUK_BCRYPT_COST"),
         ] {
             let error = load(pairs).expect_err(variable).to_string();
             assert!(error.starts_with(variable), "{error}");

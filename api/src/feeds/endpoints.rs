@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::config::Profile;
 use poem::{Request, http::header, web::Data};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use rand::Rng;
@@ -41,7 +42,9 @@ impl Example for CalendarFeed {
 
 /// What clients reach the service as.
 fn public_url(cx: &Context, request: &Request) -> String {
-    let named = || format!("http://{}", request.header(header::HOST).unwrap_or("127.0.0.1"));
+    // In production something in front terminates TLS, and the address is a secret.
+    let scheme = if cx.config.profile == Profile::Production { "https" } else { "http" };
+    let named = || format!("{scheme}://{}", request.header(header::HOST).unwrap_or("127.0.0.1"));
     cx.config.public_url.clone().map_or_else(named, |url| url.trim_end_matches('/').to_owned())
 }
 
@@ -76,6 +79,7 @@ impl Endpoints {
         caller: Caller,
         request: &Request,
     ) -> Result<Json<CalendarFeed>, Problem<SECURED>> {
+        caller.account(&cx).await?;
         let token = store::token(&cx.db, caller.0.user, &secret(), cx.around.clock.now()).await?;
         let url = format!("{}{BASE}/calendar-feeds/{token}{SUFFIX}", public_url(&cx, request));
         Ok(Json(CalendarFeed { url }))
