@@ -82,13 +82,14 @@ impl Row {
     }
 }
 
-/// How each user stands to a meetup, whose id is its room's: for pairs of both, in their order.
+/// How each user stands to a meetup, whose id is its room's: for pairs of both, in their order. For someone who has withdrawn there
+/// are no meetups.
 ///
 /// # Errors
 /// See [`DbError`].
 pub async fn standings(db: &Db, asked: &[(Uuid, Uuid)]) -> Result<Vec<Standing>, DbError> {
     const ONE: &str = "SELECT m.id AS meetup_id, u.id AS user_id, m.host_id, m.ends_at, m.cancelled_at, mm.state \
-         FROM meetups m JOIN users u ON u.id = ? \
+         FROM meetups m JOIN users u ON u.id = ? AND u.withdrawn_at IS NULL \
          LEFT JOIN meetup_members mm ON mm.meetup_id = m.id AND mm.user_id = u.id WHERE m.id = ?";
     // Each part finds its rows by their keys; one join for all would read every member of every meetup.
     let rows: Vec<Row> = sql(vec![ONE; padded(asked).count()].join(" UNION ALL "))

@@ -107,6 +107,7 @@ impl Endpoints {
         input: Input<CommentText>,
     ) -> Result<Json<Comment>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
         let text = text(&input.0)?;
+        caller.account(&cx).await?;
         Ok(Json(store::edit(&cx.db, &cx.around, id.0, caller.0.user, &text).await?))
     }
 
@@ -121,6 +122,7 @@ impl Endpoints {
         /// The comment.
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
+        caller.account(&cx).await?;
         store::delete(&cx.db, id.0, caller.0.user).await?;
         Ok(Deleted::Done)
     }

@@ -100,9 +100,9 @@ impl Endpoints {
     async fn list_meetups(
         &self,
         cx: Data<&Context>,
-        /// Words that the title, the description, the place or the region has; at most 50 characters.
+        /// Words, of letters and digits, that the title, the description, the place or the region has; at most 50 characters.
         q: Query<Option<String>>,
-        /// The first 1–10 digits of a legal region code: `11` is Seoul, `11200` Seongdong-gu.
+        /// The first 1–10 digits of a legal region code: `11` or `1100000000` is Seoul, `11200` Seongdong-gu.
         region: Query<Option<String>>,
         /// WGS 84, degrees north; with `lng` and `radius`.
         lat: Query<Option<f64>>,
@@ -116,7 +116,7 @@ impl Endpoints {
         from: Query<Option<Timestamp>>,
         /// Those that begin before this time.
         to: Query<Option<Timestamp>>,
-        /// In which order; `latest` if absent.
+        /// In which order; `latest` if absent. Without a `state`, `soonest` leaves out what has ended.
         sort: Query<Option<Sort>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
@@ -126,6 +126,7 @@ impl Endpoints {
         let limit = page::limit(limit.0)?;
         let mut fields = Fields::new();
         let text = q.0.filter(|q| !q.trim().is_empty()).map(|q| fields.text("q", &q, SEARCH_CHARS));
+        fields.check(text.as_deref().is_none_or(search::has_words), "q", "malformed");
         let circle = circle(&mut fields, lat.0, lng.0, radius.0);
         let digits = |code: &String| (1..=10).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
         fields.check(region.0.as_ref().is_none_or(digits), "region", "malformed");
@@ -170,6 +171,7 @@ impl Endpoints {
         input: Input<MeetupChanges>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::CapacityBelowMembers]) }>>
     {
+        caller.account(&cx).await?;
         let row = host::change(&cx.db, &cx.around, id.0, caller.0.user, &input.0).await?;
         cx.relay.wake();
         Ok(Json(row.into_meetup(cx.around.clock.now())))
@@ -187,6 +189,7 @@ impl Endpoints {
         /// The meetup.
         id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::MeetupOver]) }>> {
+        caller.account(&cx).await?;
         host::cancel(&cx.db, &cx.around, id.0, caller.0.user).await?;
         cx.relay.wake();
         Ok(Done::Done)
@@ -204,6 +207,7 @@ impl Endpoints {
         id: Path<Uuid>,
         input: Input<NewHost>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::HostMustBeMember]) }>> {
+        caller.account(&cx).await?;
         let row = host::hand_over(&cx.db, &cx.around, id.0, caller.0.user, input.0.user_id).await?;
         cx.relay.wake();
         Ok(Json(row.into_meetup(cx.around.clock.now())))
@@ -222,6 +226,7 @@ impl Endpoints {
         /// Who is to go.
         user_id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::HostCannotLeave]) }>> {
+        caller.account(&cx).await?;
         host::remove(&cx.db, &cx.around, id.0, caller.0.user, user_id.0).await?;
         cx.relay.wake();
         Ok(Done::Done)

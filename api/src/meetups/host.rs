@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::{
     cancel,
     members::{self, Locked},
-    model::{MeetupChanges, NewMeetup},
+    model::{Meetup, MeetupChanges, NewMeetup},
     rules,
+    search::search_text,
     store::{self, MeetupError, MeetupRow},
 };
 use crate::{auth::store as accounts, input::Fields};
@@ -25,9 +26,16 @@ async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupErr
     if locked.host_id == host { Ok(locked) } else { Err(MeetupError::NotTheHost) }
 }
 
-async fn lock_open(tx: &mut Tx, meetup: Uuid, host: Uuid, now: Timestamp) -> Result<Locked, MeetupError> {
+/// The meetup, which is not over, and the time: asked for after what may have been a long wait for the lock.
+async fn lock_open(
+    tx: &mut Tx,
+    around: &Surroundings,
+    meetup: Uuid,
+    host: Uuid,
+) -> Result<(Locked, Timestamp), MeetupError> {
     let locked = lock(tx, meetup, host).await?;
-    if locked.is_over(now) { Err(MeetupError::Over) } else { Ok(locked) }
+    let now = around.clock.now();
+    if locked.is_over(now) { Err(MeetupError::Over) } else { Ok((locked, now)) }
 }
 
 async fn read(tx: &mut Tx, meetup: Uuid) -> Result<MeetupRow, MeetupError> {
@@ -55,8 +63,7 @@ async fn change_in(
     host: Uuid,
     changes: &MeetupChanges,
 ) -> Result<MeetupRow, MeetupError> {
-    let now = around.clock.now();
-    let locked = lock_open(tx, meetup, host, now).await?;
+    let (locked, now) = lock_open(tx, around, meetup, host).await?;
     let before = read(tx, meetup).await?.into_meetup(now);
     let mut fields = Fields::new();
     let after = rules::changed(&mut fields, &before, changes.clone(), now);
@@ -64,13 +71,13 @@ async fn change_in(
     if after.capacity.is_some_and(|capacity| i64::from(capacity) < locked.member_count) {
         return Err(MeetupError::TooManyMembers);
     }
-    update(tx, meetup, &after, now).await?;
+    update(tx, meetup, &before, &after, now).await?;
     let places = after.capacity.map_or(i64::MAX, |capacity| i64::from(capacity) - locked.member_count);
     members::move_up(tx, around, meetup, places).await?;
     read(tx, meetup).await
 }
 
-async fn update(tx: &mut Tx, meetup: Uuid, after: &NewMeetup, now: Timestamp) -> Result<(), DbError> {
+async fn update(tx: &mut Tx, meetup: Uuid, before: &Meetup, after: &NewMeetup, now: Timestamp) -> Result<(), DbError> {
     let columns = store::columns(after);
     let assignments: Vec<String> = columns.iter().map(|(name, _)| format!("{name} = ?")).collect();
     sql(format!("UPDATE meetups SET {}, updated_at = ? WHERE id = ?", assignments.join(", ")))
@@ -79,6 +86,11 @@ async fn update(tx: &mut Tx, meetup: Uuid, after: &NewMeetup, now: Timestamp) ->
         .bind(meetup)
         .run(&mut *tx)
         .await?;
+    if search_text(&before.title, &before.description, &before.place)
+        == search_text(&after.title, &after.description, &after.place)
+    {
+        return Ok(());
+    }
     sql("DELETE FROM meetup_terms WHERE meetup_id = ?").bind(meetup).run(&mut *tx).await?;
     store::insert_terms(tx, meetup, after).await
 }
@@ -111,11 +123,10 @@ pub async fn hand_over(
     host: Uuid,
     heir: Uuid,
 ) -> Result<MeetupRow, MeetupError> {
-    let now = around.clock.now();
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has: nothing must be handed to them behind its back.
         let stays = accounts::lock_active_user(tx, heir).await?.is_some();
-        lock_open(tx, meetup, host, now).await?;
+        let (_, now) = lock_open(tx, around, meetup, host).await?;
         let row = members::find(&mut *tx, meetup, heir).await?;
         if !stays || !row.is_some_and(|row| row.is(MemberState::Member)) {
             return Err(MeetupError::HeirNotAMember);

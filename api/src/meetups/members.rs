@@ -100,18 +100,34 @@ async fn join_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -
         None => {}
     }
     let state = if locked.free_places() > 0 { MemberState::Member } else { MemberState::Waiting };
+    let since = match state {
+        MemberState::Waiting => behind_all(tx, meetup, now).await?,
+        _ => now,
+    };
     sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
         .bind(meetup)
         .bind(user)
         .bind(state.as_str())
-        .bind(now)
+        .bind(since)
         .run(&mut *tx)
         .await?;
     count(&mut *tx, meetup, state, 1).await?;
     if state == MemberState::Member {
         tell(tx, around, meetup, user, Change::Joined).await?;
     }
-    Ok(MembershipRow { state: state.as_str().to_owned(), since: now })
+    Ok(MembershipRow { state: state.as_str().to_owned(), since })
+}
+
+/// A time later than that of everyone who waits: two who come within a millisecond, or to services whose clocks differ, wait in the
+/// order in which they came.
+async fn behind_all(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timestamp, DbError> {
+    let last: Option<Timestamp> =
+        sql("SELECT since FROM meetup_members WHERE meetup_id = ? AND state = ? ORDER BY since DESC LIMIT 1")
+            .bind(meetup)
+            .bind(MemberState::Waiting.as_str())
+            .scalar(tx)
+            .await?;
+    Ok(last.map_or(now, |last| now.max(Timestamp(last.millis() + 1))))
 }
 
 /// Leaves a meetup or its waiting list; whoever waits longest moves up. Leaving twice is the same as once.
@@ -148,7 +164,8 @@ struct Waiting {
     nickname: String,
 }
 
-/// Gives free places to those who wait longest; in a meetup without a limit, to everyone who waits.
+/// Gives free places to those who wait longest; in a meetup without a limit, to everyone who waits. Whoever has withdrawn keeps
+/// waiting: they may come back.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -167,7 +184,7 @@ pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, mut place
 async fn move_up_batch(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i64) -> Result<i64, DbError> {
     let next: Vec<Waiting> =
         sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
-         WHERE mm.meetup_id = ? AND mm.state = ? ORDER BY mm.since, mm.user_id LIMIT ?")
+         WHERE mm.meetup_id = ? AND mm.state = ? AND u.withdrawn_at IS NULL ORDER BY mm.since, mm.user_id LIMIT ?")
         .bind(meetup)
         .bind(MemberState::Waiting.as_str())
         .bind(places)

@@ -1,5 +1,7 @@
 //! What a meetup's fields must be, and where it is in its life.
 
+use std::time::Duration;
+
 use common::time::Timestamp;
 use poem_openapi::types::MaybeUndefined;
 
@@ -12,6 +14,8 @@ const URL_CHARS: usize = 500;
 const NAME_CHARS: usize = 100;
 const REGION_CHARS: usize = 30;
 const KAKAO_ID_CHARS: usize = 30;
+/// How long a meetup may last: it must be over before an account that has withdrawn is purged, and its host with it.
+const LONGEST: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// How many members a meetup may have places for.
 pub const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
 
@@ -60,6 +64,7 @@ fn cleaned(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
     let description = fields.text("description", &new.description, DESCRIPTION_CHARS);
     let image_url = new.image_url.map(|url| https_url(fields, "image_url", &url));
     fields.check(new.ends_at >= new.starts_at, "ends_at", "before_start");
+    fields.check(new.ends_at.since(new.starts_at) <= LONGEST, "ends_at", "out_of_range");
     fields.check(new.capacity.is_none_or(|capacity| CAPACITY.contains(&capacity)), "capacity", "out_of_range");
     NewMeetup { title, description, image_url, place: place(fields, new.place), ..new }
 }
@@ -82,8 +87,12 @@ fn place(fields: &mut Fields, mut place: Place) -> Place {
     place.region.sigungu = optional_line(fields, "place.region.sigungu", &place.region.sigungu, REGION_CHARS);
     let code = &place.region.code;
     fields.check(code.len() == 10 && code.bytes().all(|b| b.is_ascii_digit()), "place.region.code", "malformed");
-    place.kakao_place_id = place.kakao_place_id.map(|id| fields.line("place.kakao_place_id", &id, KAKAO_ID_CHARS));
-    place.kakao_place_url = place.kakao_place_url.map(|url| web_url(fields, "place.kakao_place_url", &url));
+    // Empty where Kakao gave none.
+    let given = |text: &String| !text.trim().is_empty();
+    place.kakao_place_id =
+        place.kakao_place_id.filter(given).map(|id| fields.line("place.kakao_place_id", &id, KAKAO_ID_CHARS));
+    place.kakao_place_url =
+        place.kakao_place_url.filter(given).map(|url| web_url(fields, "place.kakao_place_url", &url));
     place
 }
 

@@ -19,8 +19,8 @@ use super::{
     store::{COLUMNS, FROM, MeetupRow},
 };
 
-/// Words of a search, at most; more are ignored.
-const MAX_WORDS: usize = 5;
+/// Characters of a text that searches look at, at most: folding makes some characters many, and a column has an end.
+const SEARCHED: usize = 4_000;
 /// Pairs of characters that a search looks up, at most; longer words are compared in full anyway.
 const MAX_TERMS: usize = 8;
 /// Squares of the grid in a degree.
@@ -70,12 +70,39 @@ pub enum Position {
     /// By the beginning and id.
     Soonest(Timestamp, Uuid),
     /// By distance and id.
-    Distance(f64, Uuid),
+    Distance(#[serde(with = "exact")] f64, Uuid),
+}
+
+/// A number with a fraction as its bits: the shortest text of some is read back as the number beside it.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        value.to_bits().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(f64::from_bits)
+    }
 }
 
 /// The text that a search is compared with.
 pub fn search_text(title: &str, description: &str, place: &Place) -> String {
-    fold(&[title, &place.name, &place.region.sido, &place.region.sigungu, description].join("\n"))
+    let text = fold(&[title, &place.name, &place.region.sido, &place.region.sigungu, description].join("\n"));
+    text.chars().take(SEARCHED).collect()
+}
+
+/// Whether a search has words to look for.
+pub fn has_words(text: &str) -> bool {
+    words(&fold(text)).next().is_some()
+}
+
+/// The beginning that the codes within a region share: a code of ten digits that ends in the zeros of a province (2 digits), a
+/// district (5) or a town (8) stands for all of it.
+pub fn region_prefix(code: &str) -> &str {
+    let levels = [2, 5, 8].into_iter().filter(|level| code.len() == 10 && code[*level..].bytes().all(|b| b == b'0'));
+    levels.min().map_or(code, |level| &code[..level])
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -176,9 +203,9 @@ fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
         None => query,
     };
     let folded = search.text.as_deref().map(fold).unwrap_or_default();
-    let words: Vec<&str> = words(&folded).take(MAX_WORDS).collect();
+    let words: Vec<&str> = words(&folded).collect();
     let query = with_terms(query.push(FROM), &words);
-    let query = with_life(query.push(" WHERE 1 = 1"), search.state, now);
+    let query = with_life(query.push(" WHERE 1 = 1"), search, now);
     let query = with_filters(query, search, &words);
     in_order(query.push(") m WHERE 1 = 1"), search, after)
 }
@@ -191,8 +218,10 @@ fn with_terms(mut query: Query, words: &[&str]) -> Query {
     query
 }
 
-fn with_life(query: Query, state: Option<State>, now: Timestamp) -> Query {
-    match state {
+fn with_life(query: Query, search: &Search, now: Timestamp) -> Query {
+    match search.state {
+        // Who asks for the soonest does not mean those that were first of all.
+        None if search.sort == Sort::Soonest => query.push(" AND m.cancelled_at IS NULL AND m.ends_at > ?").bind(now),
         None => query.push(" AND m.cancelled_at IS NULL"),
         Some(State::Upcoming) => query.push(" AND m.cancelled_at IS NULL AND m.starts_at > ?").bind(now),
         Some(State::Ongoing) => {
@@ -208,6 +237,7 @@ fn with_filters(mut query: Query, search: &Search, words: &[&str]) -> Query {
         query = query.push(" AND m.search_text LIKE ? ESCAPE '!'").bind(containing(word));
     }
     if let Some(region) = &search.region {
+        let region = region_prefix(region);
         // Codes are digits: what follows every code with this beginning is the beginning and a colon.
         query = query.push(" AND m.region_code >= ? AND m.region_code < ?").bind(region).bind(format!("{region}:"));
     }
@@ -273,7 +303,44 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    use poem_openapi::types::Example;
+
     use super::*;
+
+    #[test]
+    fn a_position_is_read_back_bit_by_bit() {
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        for _ in 0..10_000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            // Any fraction between 0 and 10^9, the squares of distances in metres.
+            #[expect(clippy::cast_precision_loss, reason = "any number will do")]
+            let distance = (random >> 11) as f64 / (1u64 << 53) as f64 * 1e9;
+            let position = Position::Distance(distance, Uuid::nil());
+            let json = serde_json::to_string(&position).expect("JSON");
+            assert_eq!(serde_json::from_str::<Position>(&json).expect("a position"), position);
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_has_an_end() {
+        let text = search_text(&"ﷺ".repeat(30), &"ﷺ".repeat(500), &Place::example());
+        assert_eq!(text.chars().count(), SEARCHED);
+        assert!(has_words("🏃 run") && !has_words("👋 !%"));
+    }
+
+    #[test]
+    fn zeros_of_a_region_code_stand_for_all_of_it() {
+        for (code, prefix) in
+            [("1100000000", "11"), ("1120000000", "11200"), ("1120011400", "11200114"), ("1120011401", "1120011401")]
+        {
+            assert_eq!(region_prefix(code), prefix);
+        }
+        for code in ["11", "110", "11000", "1100000"] {
+            assert_eq!(region_prefix(code), code);
+        }
+    }
 
     #[test]
     fn texts_are_found_by_characters_and_pairs() {

@@ -118,21 +118,40 @@ async fn a_larger_capacity_lets_people_move_up_in_their_order() {
         let service = Service::start(database).await;
         let people = sign_up_many(&service, 7).await;
         let meetup = open(&service, &people[0], Some(2)).await;
-        for person in &people[1..] {
+        // Not in the order of their ids, and all at the same instant.
+        let came: Vec<_> = std::iter::once(&people[0]).chain(people[1..].iter().rev()).collect();
+        for person in &came[1..] {
             join_meetup(&service, &meetup, person).await;
-            service.clock.advance(Duration::from_millis(1));
         }
         assert_eq!(counts(&get(&service, &meetup).await), (2, 5));
         service.patch(&meetup, &people[0], json!({"capacity": 4})).await.expect(200);
         let ids: Vec<_> = members(&service, &meetup).await.iter().map(|m| m["user"]["id"].clone()).collect();
         assert_eq!(ids.len(), 4);
-        assert!(people[..4].iter().all(|person| ids.contains(&json!(person.id))), "who came first");
+        assert!(came[..4].iter().all(|person| ids.contains(&json!(person.id))), "who came first");
         service.patch(&meetup, &people[0], json!({"capacity": 3})).await.refused(409, "capacity_below_members");
         let after = service.patch(&meetup, &people[0], json!({"capacity": null})).await.expect(200);
         assert_eq!(counts(&after), (7, 0));
         let told = entries(&service, &meetup).await;
         let joined = told.iter().filter(|entry| entry["change"] == "joined").count();
         assert_eq!(joined, 6, "each once: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_withdrawn_does_not_move_up_but_keeps_waiting() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let people = sign_up_many(&service, 4).await;
+        let meetup = open(&service, &people[0], Some(2)).await;
+        for person in &people[1..] {
+            join_meetup(&service, &meetup, person).await;
+        }
+        assert_eq!(counts(&get(&service, &meetup).await), (2, 2));
+        service.delete("/me", &people[2]).await.expect(204);
+        service.delete(&format!("{meetup}/membership"), &people[1]).await.expect(204);
+        let ids: Vec<_> = members(&service, &meetup).await.iter().map(|m| m["user"]["id"].clone()).collect();
+        assert_eq!(ids, [json!(people[0].id), json!(people[3].id)]);
+        assert_eq!(counts(&get(&service, &meetup).await), (2, 1));
     }
 }
 

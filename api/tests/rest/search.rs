@@ -60,11 +60,16 @@ async fn meetups_are_found_by_their_words() {
             ("올림픽", vec!["저녁 달리기"]),
             ("성동구", vec!["저녁 달리기", "Yoga 100%_!", "점심 스트레칭"]),
             ("없는말", vec![]),
-            ("%25", vec!["저녁 달리기", "Yoga 100%_!", "점심 스트레칭"]),
+            ("stretch together han river 100 absent", vec![]),
+            ("stretch together han river 성동구 yoga", vec!["Yoga 100%_!"]),
             ("' OR 1=1 --", vec![]),
         ] {
             let page = list(&service, &format!("q={}", q.replace(' ', "+").replace('=', "%3D"))).await;
             assert_eq!(titles(&page), found, "{q}");
+        }
+        for nothing in ["%25", "%21%21", "%F0%9F%91%8B"] {
+            let answer = service.call(Method::GET, &format!("/meetups?q={nothing}"), None, None).await;
+            assert_eq!(answer.refused(400, "invalid_input")["errors"][0]["code"], "malformed", "{nothing}");
         }
         service
             .call(Method::GET, &format!("/meetups?q={}", "가".repeat(51)), None, None)
