@@ -11,6 +11,7 @@
 //! | [`page`] | cursors and limits of lists |
 //! | [`caller`] | who is calling: the access token |
 //! | [`day`], [`calendar`] | days and months, and which of them it is for a user |
+//! | [`examples`] | examples of parameters, for the OpenAPI document |
 //! | [`stream`] | JSON documents written while they are read |
 //! | [`cors`] | which web pages may read answers |
 //! | [`jobs`] | what runs by the clock |
@@ -27,6 +28,7 @@ pub mod cors;
 pub mod day;
 pub mod demo;
 mod docs;
+pub mod examples;
 pub mod feeds;
 pub mod history;
 pub mod input;

@@ -66,10 +66,12 @@ impl Endpoints {
         &self,
         cx: Data<&Context>,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Comment>>, Problem<{ codes(&[Code::NotFound, Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;
@@ -86,6 +88,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<CommentText>,
     ) -> Result<Written, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound]) }>> {
@@ -103,6 +106,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The comment.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<CommentText>,
     ) -> Result<Json<Comment>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
@@ -120,6 +124,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The comment.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
         caller.account(&cx).await?;
@@ -138,6 +143,7 @@ impl Endpoints {
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<MyComment>>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;

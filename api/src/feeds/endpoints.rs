@@ -62,6 +62,7 @@ impl Endpoints {
         &self,
         cx: Data<&Context>,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<CalendarFile, Problem<{ codes(&[Code::NotFound]) }>> {
         let now = cx.around.clock.now();
@@ -93,6 +94,7 @@ impl Endpoints {
         &self,
         cx: Data<&Context>,
         /// The last part of the feed's address, `.ics` included.
+        #[oai(example = "crate::examples::token")]
         token: Path<String>,
     ) -> Result<CalendarFile, Problem<{ codes(&[Code::NotFound]) }>> {
         let token = token.0.strip_suffix(SUFFIX).unwrap_or_default();

@@ -65,7 +65,8 @@ impl IntoResponse for CalendarFile {
 
 impl ApiResponse for CalendarFile {
     fn meta() -> MetaResponses {
-        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
+        let example = Some("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n…\r\nEND:VCALENDAR\r\n".into());
+        let schema = MetaSchemaRef::Inline(Box::new(MetaSchema { example, ..MetaSchema::new("string") }));
         let response = MetaResponse {
             description: "An iCalendar file (RFC 5545).",
             status: Some(200),

@@ -42,6 +42,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// `YYYY-MM`; the present one if absent.
+        #[oai(example = "crate::examples::month")]
         month: Query<Option<String>>,
     ) -> Result<Json<Habits>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let asked: Option<Result<Month, _>> = month.0.map(|month| month.parse());
@@ -85,6 +86,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// How many, 1–53; 12 if absent.
+        #[oai(example = "crate::examples::weeks")]
         weeks: Query<Option<u32>>,
         /// What to count; actions if absent.
         by: Query<Option<By>>,

@@ -42,6 +42,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         caller.account(&cx).await?;
@@ -56,6 +57,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         let like_count = store::set(&cx.db, &cx.around, id.0, caller.0.user, false).await?;

@@ -121,6 +121,7 @@ impl Endpoints {
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Meetup>>, Problem<LIST>> {
         let limit = page::limit(limit.0)?;
@@ -152,6 +153,7 @@ impl Endpoints {
         &self,
         cx: Data<&Context>,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Meetup>, Problem<{ codes(&[Code::NotFound]) }>> {
         let row = store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?;
@@ -167,6 +169,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<MeetupChanges>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::CapacityBelowMembers]) }>>
@@ -187,6 +190,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::MeetupOver]) }>> {
         caller.account(&cx).await?;
@@ -204,6 +208,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<NewHost>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::HostMustBeMember]) }>> {
@@ -222,8 +227,10 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// Who is to go.
+        #[oai(example = "crate::examples::user_id")]
         user_id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::HostCannotLeave]) }>> {
         caller.account(&cx).await?;
@@ -241,6 +248,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<
         Json<MyMembership>,
@@ -262,6 +270,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Left, Problem<{ SECURED | codes(&[Code::NotFound, Code::HostCannotLeave]) }>> {
         members::leave(&cx.db, &cx.around, id.0, caller.0.user).await?;
@@ -277,10 +286,12 @@ impl Endpoints {
         &self,
         cx: Data<&Context>,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Member>>, Problem<{ LIST | codes(&[Code::NotFound]) }>> {
         let limit = page::limit(limit.0)?;

@@ -47,6 +47,7 @@ impl Endpoints {
         cx: Data<&Context>,
         _caller: Caller,
         /// 1–100 characters.
+        #[oai(example = "crate::examples::query")]
         query: Query<String>,
         /// WGS 84, degrees north; with `lng`.
         lat: Query<Option<f64>>,
@@ -89,8 +90,10 @@ impl Endpoints {
         cx: Data<&Context>,
         _caller: Caller,
         /// WGS 84, degrees north.
+        #[oai(example = "crate::examples::lat")]
         lat: Query<f64>,
         /// WGS 84, degrees east.
+        #[oai(example = "crate::examples::lng")]
         lng: Query<f64>,
     ) -> Result<Json<Region>, Problem<{ ASKS | codes(&[Code::NotFound]) }>> {
         let mut fields = Fields::new();

@@ -71,12 +71,14 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// The entries right before this `seq`.
         before: Query<Option<u64>>,
         /// The entries right after this `seq`; 0 for the beginning.
         after: Query<Option<u64>>,
         /// 1–50 entries, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<EntryPage>, Problem<{ MEMBERS | codes(&[Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;
@@ -101,6 +103,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<NewMessage>,
     ) -> Result<PostedResponse, Problem<{ MEMBERS | WITH_BODY | codes(&[Code::RoomReadOnly]) }>> {
@@ -128,6 +131,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<NoticeResponse, Problem<MEMBERS>> {
         member(&cx, id.0, &caller).await?;
@@ -143,6 +147,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<NewNotice>,
     ) -> Result<Json<Notice>, Problem<{ HOST | WITH_BODY }>> {
@@ -165,6 +170,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Cleared, Problem<HOST>> {
         host(&cx, id.0, &caller).await?;
@@ -184,6 +190,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The meetup.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<RoomPresence>, Problem<MEMBERS>> {
         member(&cx, id.0, &caller).await?;

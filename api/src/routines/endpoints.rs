@@ -61,6 +61,7 @@ impl Endpoints {
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Routine>>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;
@@ -93,6 +94,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The routine.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Routine>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         Ok(Json(store::find(&cx.db, caller.0.user, id.0).await?.ok_or(Code::NotFound)?))
@@ -107,6 +109,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The routine.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         input: Input<EditedRoutine>,
     ) -> Result<Json<Routine>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound, Code::RoutineNameTaken]) }>>
@@ -126,6 +129,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The routine.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         let deleted = store::delete(&cx.db, &cx.around, caller.0.user, id.0).await?;

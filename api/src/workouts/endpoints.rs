@@ -52,6 +52,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The routine.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Begun, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         let (workout, new) = store::start(&cx.db, &cx.around, caller.0.user, id.0).await?;
@@ -65,6 +66,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The workout.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Workout>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         Ok(Json(store::find(&cx.db, caller.0.user, id.0).await?))
@@ -80,8 +82,10 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The workout.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// The action's place, from 1.
+        #[oai(example = "crate::examples::position")]
         position: Path<u32>,
     ) -> Result<Json<Progress>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         Ok(Json(store::complete(&cx.db, &cx.around, caller.0.user, id.0, position.0 as usize).await?))
@@ -96,8 +100,10 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The workout.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
         /// The action's place, from 1.
+        #[oai(example = "crate::examples::position")]
         position: Path<u32>,
     ) -> Result<
         Json<Progress>,
@@ -115,6 +121,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// The workout.
+        #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Progress>, Problem<{ SECURED | codes(&[Code::NotFound, Code::WorkoutFinished]) }>> {
         Ok(Json(store::reset(&cx.db, &cx.around, caller.0.user, id.0).await?))

@@ -104,6 +104,25 @@ fn every_operation_says_what_it_can_answer() {
 }
 
 #[test]
+fn every_parameter_that_must_be_given_has_an_example() {
+    let document: Value = serde_json::from_str(&api::server::openapi_document()).expect("JSON");
+    let mut given = 0;
+    for (path, operations) in object(&document["paths"]) {
+        for (method, operation) in object(operations) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let has_values = parameter["schema"].get("enum").is_some() || parameter["schema"].get("$ref").is_some();
+                if parameter["required"] == true && !has_values {
+                    let example = &parameter["schema"]["example"];
+                    assert!(!example.is_null(), "{method} {path}: {} has no example", parameter["name"]);
+                    given += 1;
+                }
+            }
+        }
+    }
+    assert!(given > 30, "only {given}");
+}
+
+#[test]
 fn every_body_has_an_example_that_is_of_its_schema() {
     let document = document();
     let mut checked = 0;

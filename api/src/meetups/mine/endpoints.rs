@@ -32,6 +32,7 @@ impl Endpoints {
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
         /// 1–50 items, 20 if absent.
+        #[oai(example = "crate::examples::limit")]
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<Meetup>>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let limit = page::limit(limit.0)?;
