@@ -104,9 +104,14 @@ fn run(command: Option<Command>) -> Result<(), Failure> {
     match command {
         Some(Command::Openapi) => print(&api::openapi_document()),
         Some(Command::Config { reference: true }) => print(&settings_reference()),
-        command => with_config(command, Config::load(Path::new("."), std::env::vars())?)?,
+        command => with_config(command, Config::load(Path::new("."), variables())?)?,
     }
     Ok(())
+}
+
+/// The environment. What is no Unicode in it is not ours, or is refused for what is readable of it.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
 fn with_config(command: Option<Command>, config: Config) -> Result<(), Failure> {

@@ -110,7 +110,9 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     }
     print(&ready);
     let outcome = finish(running, stop, patience).await;
-    backends.close().await;
+    if tokio::time::timeout(GRACE, backends.close()).await.is_err() {
+        tracing::warn!("some connections to the backends did not end in time");
+    }
     outcome
 }
 

@@ -250,7 +250,7 @@ impl From<RoomError> for Failure {
             }
             RoomError::Corrupt(_) => Self::with_cause(Code::Internal, error),
             RoomError::Refused(Refusal::NoSuchMessage) => Code::NotFound.into(),
-            RoomError::Refused(Refusal::NotTheAuthor) => Code::NotTheHost.into(),
+            RoomError::Refused(Refusal::NotTheAuthor) => Code::NotTheAuthor.into(),
             RoomError::Refused(Refusal::RoomClosed) => Code::RoomReadOnly.into(),
         }
     }

@@ -3,6 +3,8 @@
 //! When thousands of clients come back together, a statement for each of them is what keeps the database busy. Here the
 //! first one asks alone, and whoever comes while it is under way is asked for together.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot};
 
 use crate::db::DbError;
@@ -11,6 +13,9 @@ use crate::db::DbError;
 const MAX_KEYS: usize = 64;
 /// Callers that wait in line, at most; more wait before it.
 const LINE: usize = 1024;
+
+/// How long a caller waits.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 type Asked<K, V> = (K, oneshot::Sender<Result<V, String>>);
 
@@ -28,13 +33,17 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Batches<K, V> {
         tokio::spawn(async move {
             let mut asked = Vec::new();
             while line.recv_many(&mut asked, MAX_KEYS).await > 0 {
+                // Whoever does not wait any more needs no answer.
+                asked.retain(|(_, caller)| !caller.is_closed());
+                if asked.is_empty() {
+                    continue;
+                }
                 let outcome = load(asked.iter().map(|(key, _)| key.clone()).collect()).await;
                 let values: Box<dyn Iterator<Item = Result<V, String>> + Send> = match outcome {
                     Ok(values) => Box::new(values.into_iter().map(Ok)),
                     Err(error) => Box::new(std::iter::repeat_with(move || Err(error.to_string()))),
                 };
                 for ((_, caller), value) in asked.drain(..).zip(values) {
-                    // Whoever does not wait any more needs no answer.
                     drop(caller.send(value));
                 }
             }
@@ -45,12 +54,17 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Batches<K, V> {
     /// The value of a key.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] when its batch failed.
+    /// [`DbError::Unavailable`] when its batch failed, or was not done in time.
     pub async fn get(&self, key: K) -> Result<V, DbError> {
-        let (sender, answer) = oneshot::channel();
         let gone = || DbError::Unavailable("look-ups have ended".to_owned());
-        self.0.send((key, sender)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(DbError::Unavailable)
+        let asked = async {
+            let (sender, answer) = oneshot::channel();
+            self.0.send((key, sender)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?.map_err(DbError::Unavailable)
+        };
+        tokio::time::timeout(TIMEOUT, asked)
+            .await
+            .map_err(|_| DbError::Unavailable(format!("not looked up within {} s", TIMEOUT.as_secs())))?
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one place that chooses backends from the configuration; nothing below it names one.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -47,10 +47,16 @@ pub enum StartError {
     /// Redis cannot be used.
     #[error("the Redis of MINGIZUK_REDIS_URL cannot be used: {0}")]
     Redis(RoomError),
+    /// Each answered in time, but not all together.
+    #[error("the database of MINGIZUK_DATABASE_URL and the Redis of MINGIZUK_REDIS_URL together took longer than {} ms to answer", START_TIMEOUT.as_millis())]
+    Slow,
     /// The file of the keys cannot be written or read.
     #[error("the keys in {0} cannot be used: {1}; remove the file or set MINGIZUK_JWT_KEYS")]
     Keys(String, String),
 }
+
+/// The longest that connecting to everything may take.
+const START_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// What every service works with. Cheap to clone.
 #[derive(Clone)]
@@ -77,9 +83,16 @@ impl Backends {
     pub async fn connect(config: Config, shape: Shape, around: Surroundings) -> Result<Self, StartError> {
         // Cargo links two users of rustls; the provider is chosen once, here. A second call finds it chosen.
         drop(rustls::crypto::ring::default_provider().install_default());
-        if shape == Shape::Separate {
-            check_shared(&config)?;
+        if shape == Shape::AllInOne {
+            // Migrations take as long as they take.
+            return Self::connect_all(config, shape, around).await;
         }
+        check_shared(&config)?;
+        let connect = Self::connect_all(config, shape, around);
+        tokio::time::timeout(START_TIMEOUT, connect).await.map_err(|_| StartError::Slow)?
+    }
+
+    async fn connect_all(config: Config, shape: Shape, around: Surroundings) -> Result<Self, StartError> {
         let db = Db::connect(&config.database_url, config.database_connections).await.map_err(StartError::Database)?;
         match shape {
             Shape::AllInOne => db.migrate().await?,

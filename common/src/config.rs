@@ -240,6 +240,23 @@ impl Config {
         if !matches!(self.log_format.as_deref(), None | Some("pretty" | "json")) {
             return refuse("log_format", "is neither pretty nor json");
         }
+        for (name, time) in [
+            ("redis_timeout", self.redis_timeout),
+            ("heartbeat", self.heartbeat),
+            ("pong_timeout", self.pong_timeout),
+            ("hello_timeout", self.hello_timeout),
+        ] {
+            if time < SHORTEST {
+                return refuse(name, "is shorter than 10 ms");
+            }
+        }
+        for (name, count) in
+            [("queue_frames", self.queue_frames), ("queue_bytes", self.queue_bytes), ("connections", self.connections)]
+        {
+            if !(1..=MOST).contains(&count) {
+                return refuse(name, "is not between 1 and 1,000,000,000");
+            }
+        }
         if self.commands_per_second == 0 || self.command_burst == 0 || self.handshakes_per_second == 0 {
             return refuse("commands_per_second", "and the other rates must be at least 1");
         }
@@ -273,6 +290,11 @@ impl Config {
     }
 }
 
+/// A time limit shorter than this would end everything at once, or never.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// More than any process can have of anything.
+const MOST: usize = 1_000_000_000;
+
 /// Whether a browser could send this as `Origin` (RFC 6454, section 6.2): a scheme and a host, maybe a port.
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -302,12 +324,13 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         .map(|(name, value)| match value {
             toml::Value::String(text) => Ok((name, text)),
             toml::Value::Integer(number) => Ok((name, number.to_string())),
+            toml::Value::Boolean(truth) => Ok((name, truth.to_string())),
             toml::Value::Array(items) => {
                 let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
                 let items = items.ok_or_else(|| error(format!("{name} is not a list of texts")))?.join(",");
                 Ok((name, items))
             }
-            _ => Err(error(format!("{name} is neither a text, a whole number nor a list of texts"))),
+            _ => Err(error(format!("{name} is neither a text, a whole number, true, false nor a list of texts"))),
         })
         .collect()
 }
@@ -346,6 +369,14 @@ mod tests {
             (&[("MINGIZUK_DATABASE_URL", "postgres://x")], "MINGIZUK_DATABASE_URL"),
             (&[("MINGIZUK_ROOM_STORE", "redis")], "MINGIZUK_REDIS_URL"),
             (&[("MINGIZUK_BCRYPT_COST", "3")], "MINGIZUK_BCRYPT_COST"),
+            (&[("MINGIZUK_REDIS_TIMEOUT", "0")], "MINGIZUK_REDIS_TIMEOUT"),
+            (&[("MINGIZUK_HEARTBEAT", "0")], "MINGIZUK_HEARTBEAT"),
+            (&[("MINGIZUK_QUEUE_FRAMES", "0")], "MINGIZUK_QUEUE_FRAMES"),
+            (&[("MINGIZUK_CONNECTIONS", "18446744073709551615")], "MINGIZUK_CONNECTIONS"),
+            (
+                &[("MINGIZUK_JWT_KEYS", "k:9f3b1c7de24a5860b1f2c3d4e5a69788,k:0f3b1c7de24a5860b1f2c3d4e5a69788")],
+                "MINGIZUK_JWT_KEYS",
+            ),
             (&[("MINGIZUK_ALLOWED_ORIGINS", "https://a.example,https://b.example/")], "MINGIZUK_ALLOWED_ORIGINS"),
             (&[("MINGIZUK_ALLOWED_ORIGINS", "app.example")], "MINGIZUK_ALLOWED_ORIGINS"),
             (&[("MINGIZUK_JWT_KEYS", "short:secret")], "MINGIZUK_JWT_KEYS"),
@@ -390,7 +421,8 @@ mod tests {
         let config = load(&[
             ("MINGIZUK_JWT_KEYS", STRONG),
             ("MINGIZUK_DATABASE_URL", "mysql://mingi:hunter2@db.example/mingizuk?x=1"),
-            ("MINGIZUK_REDIS_URL", "redis://:hunter2@cache.example:6379"),
+            // As it is, where it should have been escaped.
+            ("MINGIZUK_REDIS_URL", "redis://:a/b@hunter2#@cache.example:6379"),
         ])
         .expect("valid");
         let printed = format!("{:?} {config:?}", config.print());

@@ -115,7 +115,7 @@ impl Member {
             Command::Read { room, seq } => self.read(room, seq).await,
             Command::Typing { room } => self.typing(room).await,
             Command::Notice { id, room, text } => self.notice(id, room, text.as_deref()).await,
-            Command::Refresh { id, token } => self.refresh(id, &token),
+            Command::Refresh { id, token } => self.refresh(id, &token).await,
             Command::Leave { id, room } => Ok(self.leave(id, room).await),
             Command::Hello { .. } => Err(Refusal::new(None, ErrorCode::BadRequest, "already authenticated")),
         };
@@ -131,9 +131,8 @@ impl Member {
     /// Gives up every seat: the connection is gone.
     pub async fn leave_all(&self) {
         let rooms: Vec<Joined> = lock(&self.rooms).drain().map(|(_, joined)| joined).collect();
-        for (room, _) in rooms {
-            self.exit(&room).await;
-        }
+        // Together: with a Redis that does not answer each takes as long as may be waited for it.
+        futures_util::future::join_all(rooms.iter().map(|(room, _)| self.exit(room))).await;
     }
 
     async fn exit(&self, room: &Room) {
@@ -146,6 +145,10 @@ impl Member {
 
     async fn join(&self, id: u64, room_id: Uuid, since: Option<Position>) -> Result<Vec<Encoded>, Refusal> {
         self.check_room_limit(room_id)?;
+        if !self.gateway.hub.has(room_id) {
+            // A stranger must not have a room opened, or a log begun for a meetup that there is not.
+            self.membership(room_id).await?;
+        }
         // The order matters: subscribed to the room first, a removal that the membership check does not see yet arrives as
         // an entry.
         let room = self.gateway.hub.room(room_id).await?;
@@ -324,9 +327,12 @@ impl Member {
         Ok(vec![frame::encode(&ack)])
     }
 
-    fn refresh(&self, id: u64, token: &str) -> Result<Vec<Encoded>, Refusal> {
+    async fn refresh(&self, id: u64, token: &str) -> Result<Vec<Encoded>, Refusal> {
         match self.gateway.tokens.verify(token) {
             Ok(access) if access.user == self.person.id => {
+                if self.gateway.sessions.get((access.user, access.session)).await?.is_none() {
+                    return Err(Refusal::new(id, ErrorCode::BadToken, "the session has ended"));
+                }
                 *lock(&self.access) = access;
                 Ok(vec![frame::encode(&Frame::Ack { id, room: None, seq: None, at: None, duplicate: None })])
             }

@@ -40,6 +40,11 @@ impl Hub {
         opened
     }
 
+    /// Whether someone has the room open, or is opening it.
+    pub fn has(&self, id: Uuid) -> bool {
+        self.rooms.contains_key(&id)
+    }
+
     async fn open(self: &Arc<Self>, id: Uuid, slot: Slot) -> Result<Arc<Room>, RoomError> {
         let (room, subscription) = Room::open(id, Arc::clone(&self.store), self.metrics.clone(), self.big_room).await?;
         let (hub, running) = (Arc::clone(self), Arc::clone(&room));

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,7 @@ use common::{
     wire::{ErrorCode, Frame, Limits, Person, SUBPROTOCOL, close},
 };
 use dashmap::DashMap;
+use futures_util::{StreamExt, stream};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::{
     io::AsyncWriteExt,
@@ -56,6 +57,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const UNSENT_BYTES: u32 = 128 * 1024;
 /// Allocated for each connection, and read at a time; most commands are smaller.
 const READ_BUFFER: usize = 1024;
+/// Sessions checked at a time, at most.
+const CHECKS: usize = 64;
 /// Into how many stages a stopping process divides its connections, and the time between two of them.
 const STAGES: u32 = 20;
 const STAGE: Duration = Duration::from_millis(100);
@@ -85,6 +88,8 @@ pub struct Gateway {
     connections: DashMap<Uuid, Arc<Member>>,
     /// How often sessions have ended.
     session_changes: AtomicU64,
+    /// Whether the process stops.
+    stopping: AtomicBool,
     /// The connections of each user.
     users: DashMap<Uuid, Vec<Uuid>>,
 }
@@ -128,6 +133,7 @@ impl Gateway {
             metrics,
             connections: DashMap::new(),
             session_changes: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
             users: DashMap::new(),
         })
     }
@@ -159,9 +165,8 @@ impl Gateway {
                 }
                 SessionChange::Anyone => self.connections.iter().map(|entry| *entry.key()).collect(),
             };
-            for connection in connections {
-                self.check_session(connection).await;
-            }
+            let checks = connections.into_iter().map(|connection| self.check_session(connection));
+            stream::iter(checks).buffer_unordered(CHECKS).collect::<()>().await;
         }
     }
 
@@ -197,6 +202,13 @@ impl Gateway {
         }
     }
 
+    /// Sends a connection away that was registered too late to be sent away with the others.
+    pub fn send_away_if_stopping(&self, queue: &Queue) {
+        if self.stopping.load(Ordering::SeqCst) {
+            send_one_away(queue);
+        }
+    }
+
     /// Counts an error that was answered.
     pub fn count_error(&self, code: ErrorCode) {
         self.metrics.errors.with_label_values(&[code.as_str()]).inc();
@@ -205,19 +217,24 @@ impl Gateway {
     /// Tells every connection to reconnect, each at its own time, and closes them stage by stage, so that neither this
     /// process nor the next one meets all of them at once.
     async fn send_away(&self) {
+        // Whoever registers from now on is sent away at once.
+        self.stopping.store(true, Ordering::SeqCst);
         let queues: Vec<Arc<Queue>> = self.connections.iter().map(|entry| Arc::clone(&entry.queue)).collect();
         let stage_size = queues.len().div_ceil(STAGES as usize).max(1);
         for stage in queues.chunks(stage_size) {
-            for queue in stage {
-                let after_ms = rand::random_range(0..=RECONNECT_SPREAD_MS);
-                queue.reply(frame::encode(&Frame::Reconnect { after_ms }));
-                queue.close(Closing { code: close::RESTART, reason: "restarting" });
-            }
+            stage.iter().for_each(|queue| send_one_away(queue));
             if queues.len() > stage_size {
                 tokio::time::sleep(STAGE).await;
             }
         }
     }
+}
+
+/// Tells a connection to reconnect at a time of its own, and closes it.
+fn send_one_away(queue: &Queue) {
+    let after_ms = rand::random_range(0..=RECONNECT_SPREAD_MS);
+    queue.reply(frame::encode(&Frame::Reconnect { after_ms }));
+    queue.close(Closing { code: close::RESTART, reason: "restarting" });
 }
 
 /// Serves chat on `listener` and operations on `ops_listener` until `stop`, then sends every connection away and waits until
@@ -342,7 +359,9 @@ fn check_upgrade(request: &Request, response: &mut Response, token: &mut Option<
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     if let Some(authorization) = header(header::AUTHORIZATION) {
-        let Some(bearer) = authorization.strip_prefix("Bearer ") else {
+        // Schemes have no case: RFC 9110, section 11.1.
+        let bearer = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, bearer)) = bearer else {
             return Err((StatusCode::UNAUTHORIZED, "the authorization must be a bearer token"));
         };
         *token = Some(bearer.trim().to_owned());

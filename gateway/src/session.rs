@@ -63,7 +63,8 @@ async fn converse(
     token: Option<String>,
 ) -> End {
     let access =
-        match tokio::time::timeout(gateway.config.hello_timeout, Box::pin(access(gateway, socket, token))).await {
+        match tokio::time::timeout(gateway.config.hello_timeout, Box::pin(access(gateway, socket, queue, token))).await
+        {
             Ok(Ok(access)) => access,
             Ok(Err(reason)) => return reason,
             Err(_) => return end(close::NO_HELLO, "no hello in time"),
@@ -109,10 +110,10 @@ async fn serve(gateway: &Arc<Gateway>, socket: &mut Socket, member: Arc<Member>,
 }
 
 /// What the token says, which came with the upgrade or comes with the first frame.
-async fn access(gateway: &Gateway, socket: &mut Socket, token: Option<String>) -> Result<Access, End> {
+async fn access(gateway: &Gateway, socket: &mut Socket, queue: &Queue, token: Option<String>) -> Result<Access, End> {
     let token = match token {
         Some(token) => token,
-        None => hello(socket).await?,
+        None => hello(socket, queue).await?,
     };
     gateway.tokens.verify(&token).map_err(|error| match error {
         TokenError::Invalid => end(close::UNAUTHENTICATED, "the token is not valid"),
@@ -120,8 +121,12 @@ async fn access(gateway: &Gateway, socket: &mut Socket, token: Option<String>) -
     })
 }
 
-async fn hello(socket: &mut Socket) -> Result<String, End> {
+async fn hello(socket: &mut Socket, queue: &Queue) -> Result<String, End> {
     loop {
+        if queue.blocked().is_some() {
+            // It has been sent nothing but answers to its pings.
+            return Err(None);
+        }
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
                 return match frame::decode(&text) {
@@ -189,6 +194,7 @@ impl<'a> Session<'a> {
     async fn run(mut self) -> End {
         let member = Arc::clone(self.member);
         member.queue.reply(frame::encode(&self.gateway.welcome(self.member)));
+        self.gateway.send_away_if_stopping(&member.queue);
         let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_due()));
         loop {
             // Who does not read what was written gets no further command carried out.

@@ -110,7 +110,12 @@ impl Endpoints {
         let mut fields = Fields::new();
         let text = fields.text("text", &input.0.text, cx.config.message_chars);
         let nonce = match &input.0.nonce {
-            Some(nonce) => fields.text("nonce", nonce, NONCE_CHARS),
+            Some(nonce) => {
+                // As it is, like that of a message over a socket: it would otherwise be another one.
+                fields.check(!nonce.is_empty(), "nonce", "empty");
+                fields.check(nonce.chars().count() <= NONCE_CHARS, "nonce", "too_long");
+                nonce.clone()
+            }
             None => cx.around.ids.next_id().to_string(),
         };
         fields.finish()?;

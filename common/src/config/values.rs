@@ -55,7 +55,9 @@ impl SecretUrl {
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str("[redacted]") };
-        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        // A password may have any character, escaped or not: whatever is before the last @ may be a part of it.
+        let host = rest.rfind('@').map_or(0, |at| at + 1);
+        let authority_end = rest[host..].find(['/', '?', '#']).map_or(rest.len(), |end| host + end);
         match rest[..authority_end].rsplit_once('@') {
             None => write!(f, "{scheme}://{rest}"),
             Some((user_info, host)) => {
@@ -159,7 +161,12 @@ impl FromStr for JwtKeys {
                 Some((kid, _)) if !kid.is_empty() => Err("has a secret shorter than 32 bytes"),
                 _ => Err("is not of the form kid:secret[,kid:secret…]"),
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<(String, Secret)>, _>>()?;
+        let mut kids: Vec<&str> = keys.iter().map(|(kid, _)| kid.as_str()).collect();
+        kids.sort_unstable();
+        if kids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("has two keys of the same name");
+        }
         Ok(Self(keys))
     }
 }

@@ -1,5 +1,7 @@
 //! Bringing the schema up to date, and telling whether it is.
 
+use std::collections::BTreeSet;
+
 use sqlx::migrate::Migrator;
 
 use super::{Db, DbError, sql};
@@ -54,14 +56,19 @@ impl Db {
     /// # Errors
     /// When the database does not answer.
     pub async fn schema_state(&self) -> Result<SchemaState, DbError> {
-        let newest = self.migrator().iter().map(|migration| migration.version).max().unwrap_or(0);
-        let applied = sql("SELECT MAX(version) FROM _sqlx_migrations WHERE success").scalar::<Option<i64>>(self).await;
+        let known: BTreeSet<i64> = self.migrator().iter().map(|migration| migration.version).collect();
+        let applied = sql("SELECT version FROM _sqlx_migrations WHERE success").all::<(i64,)>(self).await;
         match applied {
-            Ok(version) => Ok(match version.flatten().unwrap_or(0).cmp(&newest) {
-                std::cmp::Ordering::Less => SchemaState::Behind,
-                std::cmp::Ordering::Equal => SchemaState::Current,
-                std::cmp::Ordering::Greater => SchemaState::Ahead,
-            }),
+            Ok(applied) => {
+                let applied: BTreeSet<i64> = applied.into_iter().map(|(version,)| version).collect();
+                Ok(if !applied.is_subset(&known) {
+                    SchemaState::Ahead
+                } else if applied.len() < known.len() {
+                    SchemaState::Behind
+                } else {
+                    SchemaState::Current
+                })
+            }
             // The table of migrations is made by the first one.
             Err(DbError::Other(sqlx::Error::Database(_))) => Ok(SchemaState::Behind),
             Err(error) => Err(error),

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::RawEntry;
 use crate::wire::Ephemeral;
 
-/// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead.
-const CAPACITY: usize = 1024;
+/// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead. Every room with
+/// a subscriber has memory for as many.
+const CAPACITY: usize = 256;
 
 /// What a subscriber is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The room log: an ordered, append-only log of entries for each meetup, and the live stream of what is appended.
 //!
 //! Everything that changes a room goes through [`RoomStore`], from both services, so that a message posted by REST and
-//! one sent over a socket are the same append. Both backends pass one conformance suite (`common/tests/rooms.rs`).
+//! one sent over a socket are the same append. Both backends pass one conformance suite (`common/tests/rooms/`).
 //!
 //! | module | what it holds |
 //! | --- | --- |

@@ -110,7 +110,10 @@ async fn strangers_are_refused_and_who_is_removed_hears_no_more() {
         let (mut outside, _) =
             Connection::greet(world.last_url(), Greeting::Hello(&stranger.token)).await.expect("a welcome");
         assert_eq!(code(&outside.join(room).await.expect("a reply")), Some(ErrorCode::NotAMember));
-        assert_eq!(code(&outside.join(Uuid::now_v7()).await.expect("a reply")), Some(ErrorCode::NotAMember));
+        let nowhere = Uuid::now_v7();
+        assert_eq!(code(&outside.join(nowhere).await.expect("a reply")), Some(ErrorCode::NotAMember));
+        let logs = common::db::sql("SELECT COUNT(*) FROM rooms WHERE id = ?").bind(nowhere);
+        assert_eq!(logs.scalar::<i64>(&world.first().db).await.expect("a count"), Some(0), "a stranger began a log");
         assert_eq!(code(&say(&mut outside, 3, room, "n", "들어가도 되나요").await), Some(ErrorCode::NotJoined));
         let (mut inside, _) = enter(&world.urls[0], &host, room).await;
         let (mut gone, _) = enter(world.last_url(), &member, room).await;
