@@ -1,6 +1,7 @@
 //! The `mingizuk` command: a command line over the two services, nothing else.
 
 mod limits;
+mod lock;
 mod serve;
 mod signals;
 

@@ -1,6 +1,6 @@
 //! Running services: bind, connect, say that it is ready, stop.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use common::{
     bootstrap::{Backends, Shape, StartError},
@@ -11,7 +11,7 @@ use common::{
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits, print, signals};
+use crate::{limits, lock, print, signals};
 
 /// What services may take beyond their own limit before the process ends without them.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,6 +31,10 @@ pub(crate) enum ServeError {
     Start(#[from] StartError),
     #[error("cannot listen on {address} ({variable}): {error}")]
     Listen { variable: &'static str, address: SocketAddr, error: io::Error },
+    #[error("the database {} is in use by another mingizuk: stop that one, or set another MINGIZUK_DATABASE_URL", .0.display())]
+    InUse(PathBuf),
+    #[error("cannot lock {}: {}", .0.display(), .1)]
+    Lock(PathBuf, io::Error),
     #[error("a listener broke: {0}")]
     Broken(io::Error),
     #[error("cannot watch for signals: {0}")]
@@ -96,6 +100,7 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     };
     let shape = if services == Services::Both { Shape::AllInOne } else { Shape::Separate };
     let patience = config.shutdown_timeout + GRACE;
+    let _locked = lock::database(&config.database_url)?;
     let backends = tokio::select! {
         backends = Backends::connect(config, shape, Surroundings::default()) => backends?,
         () = stop.cancelled() => return Ok(()),

@@ -150,6 +150,18 @@ async fn production_takes_no_demo_data_and_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_second_process_leaves_an_embedded_database_alone() {
+    let (folder, elsewhere) = (folder(), folder());
+    let first = Setup::embedded(BINARY, folder.path()).start(Role::AllInOne).await.expect("ready");
+    let url = format!("sqlite://{}", folder.path().join("data/mingizuk.db").display());
+    let second = Setup::embedded(BINARY, elsewhere.path()).with("DATABASE_URL", &url);
+    refuses(&second, &[], "is in use by another mingizuk").await;
+    // However the first one ends, the next may start.
+    drop(first);
+    second.start(Role::AllInOne).await.expect("ready");
+}
+
+#[tokio::test]
 async fn migrating_again_changes_nothing() {
     for database in Database::ALL {
         let folder = folder();

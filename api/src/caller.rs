@@ -1,8 +1,9 @@
 //! Who is calling: the access token of the `Authorization` header (RFC 6750, section 2.1).
 
 use common::tokens::{Access, AccessTokens};
-use poem::Request;
+use poem::{Request, http::header};
 use poem_openapi::{SecurityScheme, auth::Bearer};
+use uuid::Uuid;
 
 use crate::{
     auth::store::{self, User},
@@ -22,6 +23,33 @@ impl Caller {
     /// [`Code::Unauthenticated`] if it is withdrawn or gone.
     pub async fn account(&self, cx: &Context) -> Result<User, Failure> {
         Ok(store::active_user(&cx.db, self.0.user).await?.ok_or(Code::Unauthenticated)?)
+    }
+}
+
+/// Whoever is calling an operation that everyone may use and that says more to those who have an access token.
+#[derive(SecurityScheme)]
+pub enum Visitor {
+    /// A user.
+    Caller(Caller),
+    /// Someone without an access token that is valid.
+    #[oai(fallback)]
+    Stranger,
+}
+
+impl Visitor {
+    /// The user, if one is calling.
+    ///
+    /// # Errors
+    /// As [`Caller`], if there is an access token and it is not valid: its owner would miss what they asked for.
+    pub fn user(&self, request: &Request, tokens: &AccessTokens) -> Result<Option<Uuid>, Failure> {
+        match (self, request.header(header::AUTHORIZATION)) {
+            (Self::Caller(caller), _) => Ok(Some(caller.0.user)),
+            (Self::Stranger, None) => Ok(None),
+            (Self::Stranger, Some(given)) => {
+                let token = given.split_once(' ').map_or("", |(_, token)| token);
+                Err(tokens.verify(token).err().map_or(Code::Unauthenticated.into(), Failure::from))
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`stream`] | JSON documents written while they are read |
 //! | [`cors`] | which web pages may read answers |
 //! | [`jobs`] | what runs by the clock |
+//! | [`metrics`] | what is counted |
 //! | [`server`] | routes, middleware, listening, stopping |
 
 pub mod actions;
@@ -36,6 +37,7 @@ pub mod jobs;
 pub mod likes;
 pub mod me;
 pub mod meetups;
+mod metrics;
 pub mod monsters;
 mod no_content;
 pub mod page;

@@ -1,6 +1,6 @@
 //! Routes, middleware, listening and stopping.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, io, sync::Arc, time::Instant};
 
 use common::{bootstrap::Backends, ops::Ops};
 use poem::{
@@ -10,7 +10,7 @@ use poem::{
     listener::TcpAcceptor,
 };
 use poem_openapi::{
-    OpenApi, OpenApiService, Tags,
+    OpenApi, OpenApiService, OperationId, Tags,
     error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError},
 };
 use tokio::net::TcpListener;
@@ -22,7 +22,9 @@ use crate::{
     actions, auth, comments,
     context::Context,
     cors::{self, Origins},
-    docs, feeds, history, jobs, likes, me, meetups, monsters, page, places,
+    docs, feeds, history, jobs, likes, me, meetups,
+    metrics::Metrics,
+    monsters, page, places,
     problem::{Code, Failure, Language},
     room, routines,
     silence::Impatient,
@@ -88,7 +90,7 @@ pub fn openapi_document() -> String {
 }
 
 /// The whole application.
-pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
+fn app(context: &Context, metrics: Metrics) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
     let routes = Route::new()
         .nest("/docs", docs::page(&service.swagger_ui_html()))
@@ -99,7 +101,9 @@ pub fn app(context: &Context) -> impl Endpoint<Output = Response> + 'static {
         .around(refuse_repeated_parameters);
     let origins = Arc::new(Origins::new(&context.config.allowed_origins));
     // The outer layers: whatever fails below them becomes a problem, and every answer gets its headers.
-    routes.around(finish).around(move |next, request| cors::share(Arc::clone(&origins), next, request))
+    routes
+        .around(move |next, request| finish(metrics.clone(), next, request))
+        .around(move |next, request| cors::share(Arc::clone(&origins), next, request))
 }
 
 /// A parameter given twice is refused, not guessed at.
@@ -123,24 +127,31 @@ fn loggable(path: &str) -> &str {
     }
 }
 
-/// Gives the request an id, turns errors into problems, logs what failed on our side, and sets the headers of every answer.
-async fn finish<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
+/// Gives the request an id, turns errors into problems, logs what failed on our side, sets the headers of every answer, and
+/// counts it.
+async fn finish<E: Endpoint>(metrics: Metrics, next: Arc<E>, request: Request) -> poem::Result<Response> {
+    let begun = Instant::now();
     let id = request_id(&request);
     let language = Language::preferred(request.header(header::ACCEPT_LANGUAGE));
     let secret = request.uri().path().starts_with(BASE);
     let span = tracing::info_span!("request", %id, method = %request.method(), path = loggable(request.uri().path()));
     let outcome = next.call(request).instrument(span.clone()).await;
-    let mut response = match outcome {
-        Ok(response) => response.into_response(),
+    let (operation, mut response) = match outcome {
+        Ok(response) => {
+            let response = response.into_response();
+            (response.data::<OperationId>().copied(), response)
+        }
         Err(error) => {
+            let operation = error.data::<OperationId>().copied();
             let failure = failure_of(error);
             // That places are not set up is how this server is run, and no news.
             if failure.code.status().is_server_error() && failure.code != Code::PlacesNotConfigured {
                 span.in_scope(|| tracing::error!(%failure, "request failed"));
             }
-            failure.into_response(language, &id)
+            (operation, failure.into_response(language, &id))
         }
     };
+    metrics.count(operation.map(|operation| operation.0), response.status().as_u16(), begun.elapsed());
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
@@ -196,14 +207,15 @@ fn failure_of(error: poem::Error) -> Failure {
 /// Serves the REST API on `listener` and operations on `ops_listener` until `stop`, then finishes what is under way.
 ///
 /// # Errors
-/// When a listener breaks.
+/// When a listener breaks or a metric cannot be registered.
 pub async fn launch(
     backends: Backends,
     listener: TcpListener,
     ops_listener: TcpListener,
     stop: CancellationToken,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let ops = Ops::new(backends.db.clone(), backends.rooms.clone());
+    let metrics = Metrics::register(ops.registry()).map_err(io::Error::other)?;
     let context = Context::new(backends);
     let ops_stop = CancellationToken::new();
     let ops_server = tokio::spawn(ops.clone().serve(ops_listener, ops_stop.clone()));
@@ -216,7 +228,7 @@ pub async fn launch(
         ops.drain();
     };
     let outcome = Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(app(&context).into_endpoint(), stopped, Some(patience))
+        .run_with_graceful_shutdown(app(&context, metrics).into_endpoint(), stopped, Some(patience))
         .await;
     ops_stop.cancel();
     drop(relay.await);

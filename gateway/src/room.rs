@@ -274,11 +274,14 @@ impl Room {
         if from.compare(page.head) == Step::NewEpoch {
             return self.start_over().await.map(|()| true);
         }
-        if !self.deliver_page(page.head.epoch, page.entries, until).await {
-            // What this room needs is not kept any more.
-            return self.start_over().await.map(|()| true);
+        let empty = page.entries.is_empty();
+        let contiguous = self.deliver_page(page.head.epoch, page.entries, until).await;
+        let there = self.lock().progress.compare(page.head) == Step::Known;
+        if contiguous && (there || !empty) {
+            return Ok(there);
         }
-        Ok(self.lock().progress.compare(page.head) == Step::Known)
+        // What this room needs is not kept any more.
+        self.start_over().await.map(|()| true)
     }
 
     /// Delivers what is new of a page, as fast as its readers take it, or faster when they have not taken it `until` then; `false`

@@ -223,15 +223,27 @@ impl<'a> Session<'a> {
         match message {
             Some(Ok(Message::Text(text))) => self.command(&text),
             Some(Ok(Message::Pong(_))) => {
+                self.control()?;
                 self.heart = Heart::Rests(Instant::now() + self.gateway.config.heartbeat);
                 Ok(())
             }
             // The answer to a ping was made while it was read.
-            Some(Ok(Message::Ping(_))) => self.socket.flush().await.map_err(|error| end_of(&error)),
+            Some(Ok(Message::Ping(_))) => {
+                self.control()?;
+                self.socket.flush().await.map_err(|error| end_of(&error))
+            }
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Err(end(close::BAD_FRAME, "not a text frame")),
             Some(Ok(Message::Close(_))) | None => Err(None),
             Some(Err(error)) => Err(end_of(&error)),
         }
+    }
+
+    /// Pings and pongs count like commands; nothing can be answered to too many of them but the end.
+    fn control(&self) -> Result<(), End> {
+        if self.rate.check().is_err() && self.refusals.check().is_err() {
+            return Err(end(close::TOO_MANY, "too many pings, again and again"));
+        }
+        Ok(())
     }
 
     fn command(&mut self, text: &str) -> Result<(), End> {

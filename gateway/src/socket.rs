@@ -9,8 +9,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use common::wire::close;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -98,12 +99,17 @@ impl Socket {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub async fn close(&mut self, queue: &Queue, closing: Closing) -> Result<(), Error> {
+    pub async fn close(&mut self, queue: &Arc<Queue>, closing: Closing) -> Result<(), Error> {
         let reason = Utf8Bytes::from_static(closing.reason);
         self.0.close(Some(CloseFrame { code: closing.code.into(), reason })).await?;
         queue.drained().await?;
-        while let Some(message) = self.0.next().await {
-            message?;
+        while let Some(Ok(_)) = self.0.next().await {}
+        if closing.code == close::BAD_FRAME {
+            // The library reads nothing more after a frame that it could not read. What still comes is taken all the same: a
+            // socket that is closed with unread bytes is reset, and the reset may overtake the close frame.
+            let mut stream = Stream(Arc::clone(queue));
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
         }
         Ok(())
     }

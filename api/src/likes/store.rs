@@ -1,13 +1,22 @@
 //! Likes in SQL.
 
 use common::{
-    db::{Db, Tx, sql},
+    db::{Db, DbError, Executor, Tx, sql},
     ids::Surroundings,
     transaction,
 };
 use uuid::Uuid;
 
 use crate::meetups::{members, store::MeetupError};
+
+/// Whether someone likes a meetup.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<bool, DbError> {
+    let find = sql("SELECT at FROM meetup_likes WHERE meetup_id = ? AND user_id = ?").bind(meetup).bind(user);
+    Ok(find.scalar::<i64>(executor).await?.is_some())
+}
 
 /// Likes a meetup, or likes it no more; doing so twice is the same as once. Returns how many like it now.
 ///
@@ -19,17 +28,15 @@ pub async fn set(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid, likes
 
 async fn set_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
     members::lock(tx, meetup).await?;
-    let key = "WHERE meetup_id = ? AND user_id = ?";
-    let liked: Option<i64> =
-        sql(format!("SELECT at FROM meetup_likes {key}")).bind(meetup).bind(user).scalar(&mut *tx).await?;
-    let change = match (liked, likes) {
-        (None, true) => {
+    let change = match (find(&mut *tx, meetup, user).await?, likes) {
+        (false, true) => {
             let insert = sql("INSERT INTO meetup_likes (meetup_id, user_id, at) VALUES (?, ?, ?)");
             insert.bind(meetup).bind(user).bind(around.clock.now()).run(&mut *tx).await?;
             1
         }
-        (Some(_), false) => {
-            sql(format!("DELETE FROM meetup_likes {key}")).bind(meetup).bind(user).run(&mut *tx).await?;
+        (true, false) => {
+            let delete = sql("DELETE FROM meetup_likes WHERE meetup_id = ? AND user_id = ?");
+            delete.bind(meetup).bind(user).run(&mut *tx).await?;
             -1
         }
         _ => 0,

@@ -1,11 +1,11 @@
 //! `/meetups`.
 
 use common::{
-    membership::MemberState,
+    db::{Db, DbError},
     time::Timestamp,
     wire::{Person, Role},
 };
-use poem::web::Data;
+use poem::{Request, web::Data};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Path, Query},
@@ -15,15 +15,16 @@ use uuid::Uuid;
 
 use super::{
     host, members,
-    model::{Admission, Meetup, MeetupChanges, Member, MyMembership, NewHost, NewMeetup, Sort, State},
+    model::{Meetup, MeetupChanges, Member, Mine, MyMembership, NewHost, NewMeetup, Sort, State},
     rules,
     search::{self, Circle, Position, Search},
     store::{self, MeetupError, MeetupRow},
 };
 use crate::{
-    caller::Caller,
+    caller::{Caller, Visitor},
     context::Context,
     input::{Fields, Input},
+    likes::store as likes,
     no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
@@ -147,17 +148,24 @@ impl Endpoints {
 
     /// One meetup
     ///
-    /// Open to everyone.
+    /// Open to everyone. With an access token it also says how the caller stands to it.
     #[oai(path = "/:id", method = "get", operation_id = "get_meetup")]
     async fn get_meetup(
         &self,
         cx: Data<&Context>,
+        request: &Request,
+        visitor: Visitor,
         /// The meetup.
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
-    ) -> Result<Json<Meetup>, Problem<{ codes(&[Code::NotFound]) }>> {
+    ) -> Result<Json<Meetup>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
+        let user = visitor.user(request, &cx.tokens)?;
         let row = store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?;
-        Ok(Json(row.into_meetup(cx.around.clock.now())))
+        let mine = match user {
+            Some(user) => Some(mine(&cx.db, id.0, user).await?),
+            None => None,
+        };
+        Ok(Json(Meetup { mine, ..row.into_meetup(cx.around.clock.now()) }))
     }
 
     /// Change a meetup
@@ -257,8 +265,7 @@ impl Endpoints {
         caller.account(&cx).await?;
         let row = members::join(&cx.db, &cx.around, id.0, caller.0.user).await?;
         cx.relay.wake();
-        let state = if row.is(MemberState::Member) { Admission::Member } else { Admission::Waiting };
-        Ok(Json(MyMembership { state, since: row.since }))
+        Ok(Json(MyMembership::of(&row).ok_or(Code::RemovedFromMeetup)?))
     }
 
     /// Leave a meetup
@@ -308,6 +315,12 @@ impl Endpoints {
             .collect();
         Ok(Json(Page::new(members, limit, |member| (member.since, member.user.id))))
     }
+}
+
+/// How a user stands to a meetup.
+async fn mine(db: &Db, meetup: Uuid, user: Uuid) -> Result<Mine, DbError> {
+    let (row, liked) = tokio::try_join!(members::find(db, meetup, user), likes::find(db, meetup, user))?;
+    Ok(Mine { membership: row.as_ref().and_then(MyMembership::of), liked })
 }
 
 /// A meetup with its place in the list.

@@ -1,6 +1,7 @@
 //! Meetups as clients see them.
 
 use common::{
+    membership::MemberState,
     time::Timestamp,
     wire::{Person, Role},
 };
@@ -10,6 +11,8 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::members::MembershipRow;
 
 /// Where a meetup takes place.
 #[derive(Clone, Debug, Object, Serialize, Deserialize)]
@@ -239,6 +242,9 @@ pub struct Meetup {
     /// Metres from where one searched; where a circle was asked for.
     #[oai(skip_serializing_if_is_none)]
     pub distance_m: Option<i64>,
+    /// How the caller stands to it; where one meetup was asked for with an access token.
+    #[oai(skip_serializing_if_is_none)]
+    pub mine: Option<Mine>,
 }
 
 impl Example for Meetup {
@@ -265,7 +271,25 @@ impl Example for Meetup {
             created_at: Timestamp(1_780_000_000_000),
             updated_at: Timestamp(1_780_000_000_000),
             distance_m: None,
+            mine: None,
         }
+    }
+}
+
+/// How the caller stands to a meetup.
+#[derive(Clone, Copy, Debug, Object)]
+#[oai(example)]
+pub struct Mine {
+    /// Their place in it; absent if they neither take part nor wait.
+    #[oai(skip_serializing_if_is_none)]
+    pub membership: Option<MyMembership>,
+    /// Whether they like it.
+    pub liked: bool,
+}
+
+impl Example for Mine {
+    fn example() -> Self {
+        Self { membership: Some(MyMembership::example()), liked: true }
     }
 }
 
@@ -306,6 +330,20 @@ pub struct MyMembership {
     pub state: Admission,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl MyMembership {
+    /// What a row says; `None` if its person was removed.
+    pub fn of(row: &MembershipRow) -> Option<Self> {
+        let state = if row.is(MemberState::Member) {
+            Admission::Member
+        } else if row.is(MemberState::Waiting) {
+            Admission::Waiting
+        } else {
+            return None;
+        };
+        Some(Self { state, since: row.since })
+    }
 }
 
 impl Example for MyMembership {

@@ -124,6 +124,7 @@ impl MeetupRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             distance_m: self.distance_squared.map(rules::distance),
+            mine: None,
         }
     }
 }

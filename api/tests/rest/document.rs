@@ -12,9 +12,8 @@ use crate::service::Service;
 const PUBLIC: [&str; 4] = ["sign_up", "log_in", "refresh", "restore_account"];
 /// What needs none and is the same for everyone.
 const CONSTANT: [&str; 3] = ["list_actions", "list_presets", "list_species"];
-/// What needs none, but shows more with one.
-const OPEN: [&str; 6] =
-    ["list_meetups", "get_meetup", "list_members", "list_comments", "get_meetup_calendar", "read_calendar_feed"];
+/// What needs none either.
+const OPEN: [&str; 5] = ["list_meetups", "list_members", "list_comments", "get_meetup_calendar", "read_calendar_feed"];
 
 fn document() -> Value {
     serde_json::from_str(&api::openapi_document()).expect("JSON")

@@ -4,6 +4,7 @@
 mod auth;
 mod books;
 mod comments;
+mod counts;
 mod demo;
 mod document;
 mod feeds;

@@ -36,6 +36,33 @@ async fn members(service: &Service, meetup: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_meetup_says_how_the_caller_stands_to_it() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let [host, first, waiting] =
+            [service.sign_up("밍기").await, service.sign_up("무너").await, service.sign_up("몽실").await];
+        let meetup = open(&service, &host, Some(2)).await;
+        let mine = async |user: &User| service.get(&meetup, user).await.expect(200)["mine"].clone();
+        assert_eq!(mine(&first).await, json!({"liked": false}));
+        for user in [&first, &waiting] {
+            service.put(&format!("{meetup}/membership"), user, None).await.expect(200);
+        }
+        service.put(&format!("{meetup}/like"), &waiting, None).await.expect(200);
+        for (user, state, liked) in [(&host, "member", false), (&first, "member", false), (&waiting, "waiting", true)] {
+            let mine = mine(user).await;
+            assert_eq!((&mine["membership"]["state"], &mine["liked"]), (&json!(state), &json!(liked)), "{mine}");
+        }
+        let removed = format!("{meetup}/members/{}", first.id);
+        service.delete(&removed, &host).await.expect(204);
+        assert_eq!(mine(&first).await, json!({"liked": false}));
+        // Whoever has a token that is not valid would miss it.
+        service.call(Method::GET, &meetup, Some("nonsense"), None).await.refused(401, "unauthenticated");
+        service.clock.advance(std::time::Duration::from_secs(3600));
+        service.get(&meetup, &host).await.refused(401, "token_expired");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opening_makes_the_host_its_first_member_and_everyone_can_find_it() {
     for database in Database::ALL {
         let service = Service::start(database).await;

@@ -18,6 +18,7 @@ pub(crate) const START: Timestamp = Timestamp(1_772_323_200_000);
 /// A running service. Dropping it stops it.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
+    pub(crate) ops_address: SocketAddr,
     pub(crate) backends: Backends,
     pub(crate) clock: ManualClock,
     client: Client,
@@ -78,9 +79,10 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let ops = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let ops_address = ops.local_addr().expect("an address");
         let stop = CancellationToken::new();
         tokio::spawn(api::launch(backends.clone(), listener, ops, stop.clone()));
-        Self { address, backends, clock, client: Client::new(), _stop: stop.drop_guard() }
+        Self { address, ops_address, backends, clock, client: Client::new(), _stop: stop.drop_guard() }
     }
 
     /// A request; `path` below `/api/v1`.

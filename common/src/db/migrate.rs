@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, MySqlPool, migrate::Migrator};
 
 use super::{Db, DbError, sql};
+
+/// How long another process's migrations are waited for, in seconds.
+const LOCK_SECONDS: u32 = 60;
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static MYSQL: Migrator = sqlx::migrate!("../migrations/mysql");
@@ -15,6 +18,9 @@ pub enum MigrateError {
     /// A migration failed, or the database has one that this program does not know.
     #[error("migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// Another process migrates the same database, and takes long.
+    #[error("another process has been migrating it for {LOCK_SECONDS} s; try again when it is done")]
+    Locked,
     /// The database did not answer.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -46,9 +52,24 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         match self {
             Self::Sqlite { writer, .. } => self.migrator().run(writer).await?,
-            Self::MySql(pool) => self.migrator().run(pool).await?,
+            Self::MySql(pool) => self.migrate_mysql(pool).await?,
         }
         Ok(())
+    }
+
+    async fn migrate_mysql(&self, pool: &MySqlPool) -> Result<(), MigrateError> {
+        // The migrator's own lock is waited for without end. The names of locks are the whole server's.
+        const NAME: &str = "CONCAT('mingizuk.', MD5(DATABASE()))";
+        let mut connection = pool.acquire().await.map_err(DbError::from)?;
+        let lock = AssertSqlSafe(format!("SELECT GET_LOCK({NAME}, {LOCK_SECONDS})"));
+        let locked: Option<i64> = sqlx::query_scalar(lock).fetch_one(&mut *connection).await.map_err(DbError::from)?;
+        if locked != Some(1) {
+            return Err(MigrateError::Locked);
+        }
+        let outcome = self.migrator().run(&mut *connection).await;
+        // A lock goes with its connection, too.
+        drop(sqlx::query(AssertSqlSafe(format!("DO RELEASE_LOCK({NAME})"))).execute(&mut *connection).await);
+        Ok(outcome?)
     }
 
     /// Compares the schema with the one this program was built for.

@@ -12,7 +12,11 @@ pub mod dialect;
 mod migrate;
 mod query;
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
     Connection, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
@@ -78,6 +82,12 @@ pub enum Db {
     },
     /// MySQL 8 or MariaDB 10.11.
     MySql(MySqlPool),
+}
+
+/// The file of an SQLite database; `None` if `url` names something else.
+pub fn sqlite_file(url: &SecretUrl) -> Option<PathBuf> {
+    let sqlite = (url.scheme() == "sqlite").then(|| SqliteConnectOptions::from_str(url.expose()).ok()).flatten()?;
+    Some(sqlite.get_filename().to_owned())
 }
 
 /// A transaction: dropped without [`Tx::commit`] it is rolled back.
