@@ -39,8 +39,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// A room that has just delivered gathers what comes within this time and delivers it at once: each socket is then written to
 /// once for several entries. Rooms with fewer entries than one in this time never wait.
 const GATHER: Duration = Duration::from_millis(15);
-/// What is not in the log is gathered for this long: when many come or go at once, each connection hears of several together.
-const GATHER_MENTIONS: Duration = Duration::from_millis(50);
+/// The same for what is not in the log, which can wait for longer: when many come or go at once, each connection hears of
+/// several together.
+const GATHER_MENTIONS: Duration = Duration::from_millis(250);
 /// How often a big room tells what it has summarised.
 const SUMMARY: Duration = Duration::from_secs(1);
 /// Seats that one task delivers to; the seats of a big room are shared out to several.
@@ -68,9 +69,9 @@ struct State {
     /// Entries that are numbered but not handed out yet, with their frames.
     gathered: Vec<(u64, Encoded)>,
     delivered_at: Instant,
-    /// What was said in passing and is not handed out yet, with the user who need not hear it; and since when it waits.
+    /// What was said in passing and is not handed out yet, with the user who need not hear it.
     mentions: Vec<Mention>,
-    /// How many were handed out before those.
+    /// How many were handed out before those, and when.
     mentioned: u64,
     mentioned_at: Instant,
     ring: VecDeque<RawEntry>,
@@ -394,7 +395,10 @@ impl Room {
         let (seats, batch) = {
             let mut state = self.lock();
             let mentioned = state.mentioned;
-            state.mentioned += mentions.len() as u64;
+            if !mentions.is_empty() {
+                state.mentioned += mentions.len() as u64;
+                state.mentioned_at = Instant::now();
+            }
             (state.seats.clone(), Batch { entries, mentions, mentioned })
         };
         let delivered = if seats.len() <= SEATS_OF_A_TASK {
@@ -418,7 +422,7 @@ impl Room {
         }
     }
 
-    /// Whether so much was said in passing that it cannot wait.
+    /// Whether what was said in passing need not wait: nothing was for a while, or too much waits already.
     fn gather(&self, event: &Ephemeral, json: Arc<str>) -> bool {
         let mut state = self.lock();
         if let Ephemeral::Presence { online, .. } = event {
@@ -437,11 +441,8 @@ impl Room {
             Ephemeral::Presence { joined, .. } => joined.as_ref().map(|person| person.id),
             Ephemeral::Read { .. } => None,
         };
-        if state.mentions.is_empty() {
-            state.mentioned_at = Instant::now();
-        }
         state.mentions.push((author, Encoded::text(&json)));
-        state.mentions.len() >= MAX_GATHERED
+        state.mentions.len() >= MAX_GATHERED || state.mentioned_at.elapsed() >= GATHER_MENTIONS
     }
 
     fn has_summary(&self) -> bool {
