@@ -8,13 +8,20 @@ use common::{
     ids::Surroundings,
     telemetry,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{limits, lock, print, signals};
 
 /// What services may take beyond their own limit before the process ends without them.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted: everybody may come back at once. The kernel may allow fewer
+/// (`net.core.somaxconn`); those who come when it is full try again a second later, or two, or four.
+const BACKLOG: u32 = 4_096;
 
 /// Which services a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +65,8 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(public: (&'static str, SocketAddr), ops: (&'static str, SocketAddr)) -> Result<Self, ServeError> {
-        Ok(Self { public: bind(public).await?, ops: bind(ops).await? })
+    fn bind(public: (&'static str, SocketAddr), ops: (&'static str, SocketAddr)) -> Result<Self, ServeError> {
+        Ok(Self { public: bind(public)?, ops: bind(ops)? })
     }
 
     fn addresses(&self) -> Result<(SocketAddr, SocketAddr), ServeError> {
@@ -68,8 +75,15 @@ impl Listeners {
     }
 }
 
-async fn bind((variable, address): (&'static str, SocketAddr)) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::Listen { variable, address, error })
+fn bind((variable, address): (&'static str, SocketAddr)) -> Result<TcpListener, ServeError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait for the connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| ServeError::Listen { variable, address, error })
 }
 
 /// Runs `services` until a signal asks to stop and everything under way is finished.
@@ -83,20 +97,17 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     // Ports first: a second instance should fail on them, not disturb the first one's database.
     let api = match services {
         Services::Gateway => None,
-        _ => Some(
-            Listeners::bind(("MINGIZUK_API_ADDR", config.api_addr), ("MINGIZUK_API_OPS_ADDR", config.api_ops_addr))
-                .await?,
-        ),
+        _ => Some(Listeners::bind(
+            ("MINGIZUK_API_ADDR", config.api_addr),
+            ("MINGIZUK_API_OPS_ADDR", config.api_ops_addr),
+        )?),
     };
     let gateway = match services {
         Services::Api => None,
-        _ => Some(
-            Listeners::bind(
-                ("MINGIZUK_GATEWAY_ADDR", config.gateway_addr),
-                ("MINGIZUK_GATEWAY_OPS_ADDR", config.gateway_ops_addr),
-            )
-            .await?,
-        ),
+        _ => Some(Listeners::bind(
+            ("MINGIZUK_GATEWAY_ADDR", config.gateway_addr),
+            ("MINGIZUK_GATEWAY_OPS_ADDR", config.gateway_ops_addr),
+        )?),
     };
     let shape = if services == Services::Both { Shape::AllInOne } else { Shape::Separate };
     let patience = config.shutdown_timeout + GRACE;

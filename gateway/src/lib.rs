@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`server`] | accepting connections, what they share, stopping |
 //! | [`session`] | one connection: one task that reads commands and carries them out |
-//! | [`command`] | what each command does |
+//! | [`connection`] | an authenticated connection, and what each of its commands does |
 //! | [`hub`], [`room`], [`seat`] | the rooms with someone in them, and who sits where |
 //! | [`frame`] | reading commands, making frames |
 //! | [`outgoing`], [`queue`] | frames on their way to one connection, bounded |
@@ -13,7 +13,7 @@
 //!
 //! A message crosses: session → `RoomStore::append` → ack; and: bus → room → every seat's queue → its socket.
 
-pub mod command;
+pub mod connection;
 pub mod frame;
 pub mod hub;
 pub mod metrics;

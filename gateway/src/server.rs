@@ -39,7 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    command::Member,
+    connection::Connection,
     frame,
     hub::Hub,
     metrics::Metrics,
@@ -85,7 +85,7 @@ pub struct Gateway {
     pub hub: Arc<Hub>,
     /// What is counted.
     pub metrics: Metrics,
-    connections: DashMap<Uuid, Arc<Member>>,
+    connections: DashMap<Uuid, Arc<Connection>>,
     /// How often sessions have ended.
     session_changes: AtomicU64,
     /// Whether the process stops.
@@ -139,12 +139,12 @@ impl Gateway {
     }
 
     /// Makes a connection known, so that it can be told to go.
-    pub fn register(self: &Arc<Self>, member: &Arc<Member>) -> Registered {
-        let (connection, user) = (member.connection, member.person.id);
-        self.connections.insert(connection, Arc::clone(member));
-        self.users.entry(user).or_default().push(connection);
+    pub fn register(self: &Arc<Self>, connection: &Arc<Connection>) -> Registered {
+        let (id, user) = (connection.id, connection.person.id);
+        self.connections.insert(id, Arc::clone(connection));
+        self.users.entry(user).or_default().push(id);
         self.metrics.connections.inc();
-        Registered { gateway: Arc::clone(self), connection, user }
+        Registered { gateway: Arc::clone(self), connection: id, user }
     }
 
     /// How often sessions have ended: if that is more than before a session was looked up, its connection, once registered, must
@@ -171,24 +171,24 @@ impl Gateway {
     }
 
     /// Closes a connection if its session has ended.
-    pub async fn check_session(&self, connection: Uuid) {
-        let Some(member) = self.connections.get(&connection).map(|member| Arc::clone(&member)) else { return };
-        match self.sessions.get((member.person.id, member.session())).await {
+    pub async fn check_session(&self, id: Uuid) {
+        let Some(connection) = self.connections.get(&id).map(|connection| Arc::clone(&connection)) else { return };
+        match self.sessions.get((connection.person.id, connection.session())).await {
             Ok(Some(_)) => {}
-            Ok(None) => member.queue.close(Closing { code: close::FORBIDDEN, reason: "the session has ended" }),
+            Ok(None) => connection.queue.close(Closing { code: close::FORBIDDEN, reason: "the session has ended" }),
             // Its token expires soon enough.
-            Err(error) => tracing::warn!(%error, %connection, "a session could not be checked"),
+            Err(error) => tracing::warn!(%error, connection = %id, "a session could not be checked"),
         }
     }
 
     /// The first frame of an authenticated connection.
-    pub fn welcome(&self, member: &Member) -> Frame {
+    pub fn welcome(&self, connection: &Connection) -> Frame {
         let config = &self.config;
         Frame::Welcome {
-            connection: member.connection,
-            user: member.person.clone(),
+            connection: connection.id,
+            user: connection.person.clone(),
             heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
-            token_expires_at: member.token_expires_at(),
+            token_expires_at: connection.token_expires_at(),
             limits: Limits {
                 text_chars: config.message_chars,
                 frame_bytes: config.frame_bytes,

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use crate::{
-    command::Member,
+    connection::Connection,
     frame::{self, Refusal},
     outgoing::Encoded,
     queue::{Closing, Queue},
@@ -44,9 +44,9 @@ const fn end(code: u16, reason: &'static str) -> End {
 
 /// Runs a connection until it ends. `token` came with the upgrade, if one did.
 pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, queue: Arc<Queue>, token: Option<String>) {
-    let connection = gateway.ids.next_id();
-    let span = tracing::info_span!("connection", %connection);
-    let conversation = converse(&gateway, &mut socket, &queue, connection, token);
+    let id = gateway.ids.next_id();
+    let span = tracing::info_span!("connection", connection = %id);
+    let conversation = converse(&gateway, &mut socket, &queue, id, token);
     let reason = tracing::Instrument::instrument(conversation, span.clone()).await;
     if let Some(closing) = reason {
         gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
@@ -59,7 +59,7 @@ async fn converse(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
     queue: &Arc<Queue>,
-    connection: Uuid,
+    id: Uuid,
     token: Option<String>,
 ) -> End {
     let access =
@@ -71,12 +71,12 @@ async fn converse(
         };
     let user = access.user;
     let changes = gateway.session_changes();
-    let admit = gateway.rooms.admit(user, connection, gateway.config.connections_per_user);
+    let admit = gateway.rooms.admit(user, id, gateway.config.connections_per_user);
     let (person, admitted) = tokio::join!(gateway.sessions.get((user, access.session)), admit);
     let reason = match (person, admitted) {
         (Ok(Some(person)), Ok(true)) => {
-            let member = Member::new(connection, person, access, Arc::clone(queue), Arc::clone(gateway));
-            serve(gateway, socket, Arc::new(member), changes).await
+            let connection = Connection::new(id, person, access, Arc::clone(queue), Arc::clone(gateway));
+            serve(gateway, socket, Arc::new(connection), changes).await
         }
         (Ok(None), _) => end(close::FORBIDDEN, "the session has ended"),
         (Ok(Some(_)), Ok(false)) => return end(close::TOO_MANY, "too many connections of this user"),
@@ -89,7 +89,7 @@ async fn converse(
             end(close::TRY_AGAIN, "the room log does not answer")
         }
     };
-    if let Err(error) = gateway.rooms.dismiss(user, connection).await {
+    if let Err(error) = gateway.rooms.dismiss(user, id).await {
         // It is counted no longer once it has not been heard of for a while.
         tracing::debug!(%error, "a connection was not counted out");
     }
@@ -97,15 +97,15 @@ async fn converse(
 }
 
 /// Serves an authenticated connection, whose session was looked up after so many `changes` of sessions.
-async fn serve(gateway: &Arc<Gateway>, socket: &mut Socket, member: Arc<Member>, changes: u64) -> End {
-    tracing::debug!(user = %member.person.id, "authenticated");
-    let registered = gateway.register(&member);
+async fn serve(gateway: &Arc<Gateway>, socket: &mut Socket, connection: Arc<Connection>, changes: u64) -> End {
+    tracing::debug!(user = %connection.person.id, "authenticated");
+    let registered = gateway.register(&connection);
     if gateway.session_changes() != changes {
-        gateway.check_session(member.connection).await;
+        gateway.check_session(connection.id).await;
     }
-    let reason = Session::new(gateway, socket, &member).run().await;
+    let reason = Session::new(gateway, socket, &connection).run().await;
     drop(registered);
-    member.leave_all().await;
+    connection.leave_all().await;
     reason
 }
 
@@ -164,7 +164,7 @@ enum Heart {
 struct Session<'a> {
     gateway: &'a Gateway,
     socket: &'a mut Socket,
-    member: &'a Arc<Member>,
+    connection: &'a Arc<Connection>,
     rate: DefaultDirectRateLimiter,
     refusals: DefaultDirectRateLimiter,
     /// Until when the client was told to wait.
@@ -175,13 +175,13 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(gateway: &'a Gateway, socket: &'a mut Socket, member: &'a Arc<Member>) -> Self {
+    fn new(gateway: &'a Gateway, socket: &'a mut Socket, connection: &'a Arc<Connection>) -> Self {
         let limit = |per_second: u32| NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         let (rate, burst) = (limit(gateway.config.commands_per_second), limit(gateway.config.command_burst));
         Self {
             gateway,
             socket,
-            member,
+            connection,
             rate: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
             refusals: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSAL_BURST)),
             told_to_wait: Instant::now(),
@@ -192,18 +192,18 @@ impl<'a> Session<'a> {
     }
 
     async fn run(mut self) -> End {
-        let member = Arc::clone(self.member);
-        member.queue.reply(frame::encode(&self.gateway.welcome(self.member)));
-        self.gateway.send_away_if_stopping(&member.queue);
+        let connection = Arc::clone(self.connection);
+        connection.queue.reply(frame::encode(&self.gateway.welcome(self.connection)));
+        self.gateway.send_away_if_stopping(&connection.queue);
         let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_due()));
         loop {
             // Who does not read what was written gets no further command carried out.
-            let blocked = member.queue.blocked().is_some();
+            let blocked = connection.queue.blocked().is_some();
             let step = tokio::select! {
-                outcome = member.queue.written(blocked) => outcome,
+                outcome = connection.queue.written(blocked) => outcome,
                 replies = running(&mut self.running) => {
                     self.running = None;
-                    replies.into_iter().for_each(|reply| member.queue.reply(reply));
+                    replies.into_iter().for_each(|reply| connection.queue.reply(reply));
                     Ok(())
                 }
                 message = self.socket.next(), if self.running.is_none() && !blocked => self.receive(message).await,
@@ -258,12 +258,12 @@ impl<'a> Session<'a> {
             let id = decoded.map_or_else(|refusal| refusal.id, |command| command.id());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             let refusal = Refusal::new(id, ErrorCode::RateLimited, "too many commands");
-            self.member.queue.reply(self.member.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal }));
+            self.connection.queue.reply(self.connection.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal }));
             return Ok(());
         }
         match decoded {
-            Ok(command) => self.running = Some(Box::pin(Arc::clone(self.member).carry_out(command))),
-            Err(refusal) => self.member.queue.reply(self.member.refuse(refusal)),
+            Ok(command) => self.running = Some(Box::pin(Arc::clone(self.connection).carry_out(command))),
+            Err(refusal) => self.connection.queue.reply(self.connection.refuse(refusal)),
         }
         Ok(())
     }
@@ -271,7 +271,7 @@ impl<'a> Session<'a> {
     /// When something is due without anyone doing anything: a ping, a pong, a warning, the end of the token.
     fn next_due(&self) -> Instant {
         let (Heart::Rests(heart) | Heart::Awaits(heart, _)) = self.heart;
-        let left = self.member.token_left();
+        let left = self.connection.token_left();
         let token = if self.warned { left } else { left.saturating_sub(EXPIRY_WARNING) };
         heart.min(Instant::now() + token)
     }
@@ -279,7 +279,7 @@ impl<'a> Session<'a> {
     fn tick(&mut self) -> Result<(), End> {
         self.check_token()?;
         let now = Instant::now();
-        let queue = &self.member.queue;
+        let queue = &self.connection.queue;
         match self.heart {
             Heart::Rests(due) if due <= now => {
                 queue.reply(Encoded::PING);
@@ -300,7 +300,7 @@ impl<'a> Session<'a> {
     }
 
     fn check_token(&mut self) -> Result<(), End> {
-        let left = self.member.token_left();
+        let left = self.connection.token_left();
         if left.is_zero() {
             return Err(end(close::UNAUTHENTICATED, "the token has expired"));
         }
@@ -310,7 +310,7 @@ impl<'a> Session<'a> {
         } else if !self.warned {
             self.warned = true;
             let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            self.member.queue.reply(frame::encode(&Frame::Expiring { in_ms }));
+            self.connection.queue.reply(frame::encode(&Frame::Expiring { in_ms }));
         }
         Ok(())
     }

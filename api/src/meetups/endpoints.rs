@@ -14,10 +14,11 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
+    grid::Circle,
     host, members,
     model::{Meetup, MeetupChanges, Member, Mine, MyMembership, NewHost, NewMeetup, Sort, State},
     rules,
-    search::{self, Circle, Position, Search},
+    search::{self, Position, Search},
     store::{self, MeetupError, MeetupRow},
 };
 use crate::{
@@ -141,7 +142,7 @@ impl Endpoints {
             return Err(page::invalid("cursor", "malformed").into());
         }
         let now = cx.around.clock.now();
-        let rows = search::page(&cx.db, &search, after, now, limit + 1).await?;
+        let rows = search::page(&cx.db, &search, after, now, limit as usize + 1).await?;
         let found: Vec<Found> = rows.into_iter().map(|row| Found { at: Position::of(&row, sort), row, now }).collect();
         Ok(Json(Page::new(found, limit, |found| found.at)))
     }
@@ -348,5 +349,5 @@ fn circle(fields: &mut Fields, lat: Option<f64>, lng: Option<f64>, radius: Optio
     fields.latitude("lat", latitude);
     fields.longitude("lng", longitude);
     fields.check((1.0..=MAX_RADIUS).contains(&radius), "radius", "out_of_range");
-    Some(Circle { latitude, longitude, radius })
+    Some(Circle { latitude, longitude, radius, hole: 0.0 })
 }

@@ -1,13 +1,13 @@
 //! Finding meetups: what can be asked for, and the SQL that answers it.
 //!
-//! Text is found by the characters and pairs of characters of its words, places by the square of a grid that they lie in:
+//! Text is found by the characters and pairs of characters of its words, places by the square of the grid that they lie in:
 //! both are plain indexes, on every database. Pages are continued at the last item's place in the order, so that they stay
 //! right while meetups come and go.
 
 use std::collections::BTreeSet;
 
 use common::{
-    db::{DbError, Executor, Query, Value, sql},
+    db::{Db, DbError, Query, Value, sql},
     text::fold,
     time::Timestamp,
 };
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    grid::Circle,
     model::{Place, Sort, State},
     store::{COLUMNS, FROM, MeetupRow},
 };
@@ -23,24 +24,6 @@ use super::{
 const SEARCHED: usize = 4_000;
 /// Pairs of characters that a search looks up, at most; longer words are compared in full anyway.
 const MAX_TERMS: usize = 8;
-/// Squares of the grid in a degree.
-const SQUARES: f64 = 20.0;
-/// Squares around the globe.
-const ROW: i64 = 7_200;
-/// Metres of a degree of latitude.
-const DEGREE: f64 = 111_195.0;
-
-/// A circle on the map.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Circle {
-    /// Degrees north.
-    pub latitude: f64,
-    /// Degrees east.
-    pub longitude: f64,
-    /// Metres.
-    pub radius: f64,
-}
-
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
@@ -141,58 +124,40 @@ fn containing(word: &str) -> String {
     pattern + "%"
 }
 
-/// The square of the grid that a point lies in.
-pub fn cell(latitude: f64, longitude: f64) -> i64 {
-    square(latitude + 90.0) * ROW + square(longitude + 180.0).clamp(0, ROW - 1)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "degrees are few")]
-fn square(degrees: f64) -> i64 {
-    (degrees * SQUARES).floor() as i64
-}
-
-impl Circle {
-    /// The squares that it touches: a run for each row of the grid.
-    fn cells(&self) -> Vec<(i64, i64)> {
-        let high = self.radius / DEGREE;
-        let wide = (high / self.narrowing()).min(180.0);
-        let (west, east) = ((self.longitude - wide).max(-180.0), (self.longitude + wide).min(180.0));
-        let south = square((self.latitude - high).max(-90.0) + 90.0);
-        let north = square((self.latitude + high).min(90.0) + 90.0);
-        let row = |row: i64| (row * ROW + square(west + 180.0), row * ROW + square(east + 180.0).min(ROW - 1));
-        (south..=north).map(row).collect()
-    }
-
-    /// How much shorter a degree of longitude is here than at the equator.
-    fn narrowing(&self) -> f64 {
-        self.latitude.to_radians().cos().max(0.01)
-    }
-
-    /// What the square of a distance in metres is made of: how much a squared degree north and one east count.
-    fn weights(&self) -> (f64, f64) {
-        (DEGREE * DEGREE, (DEGREE * self.narrowing()).powi(2))
-    }
-}
-
 /// A page of what is found, at most `limit`, after a place in the order.
 ///
 /// # Errors
 /// See [`DbError`].
 pub async fn page(
-    executor: impl Executor,
+    db: &Db,
     search: &Search,
     after: Option<Position>,
     now: Timestamp,
-    limit: u32,
+    limit: usize,
 ) -> Result<Vec<MeetupRow>, DbError> {
-    query(search, after, now).push(" LIMIT ?").bind(limit).all(executor).await
+    let Some(circle) = search.circle.filter(|_| search.sort == Sort::Distance) else {
+        return query(search, after, now).push(" LIMIT ?").bind(limit).all(db).await;
+    };
+    // No index is in this order. The inmost of a few rings most often has enough for a page, so that the page does not cost
+    // all that the circle holds.
+    let from = after.and_then(Position::distance).unwrap_or(0.0);
+    let (mut found, mut after) = (Vec::new(), after);
+    for ring in circle.rings(from) {
+        let search = Search { circle: Some(ring), ..search.clone() };
+        let rows = query(&search, after, now).push(" LIMIT ?").bind(limit - found.len()).all(db).await?;
+        found.extend(rows);
+        if found.len() == limit {
+            break;
+        }
+        after = None;
+    }
+    Ok(found)
 }
 
 /// The rows that are found, all of them in order.
 fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
     let query = sql(format!("SELECT * FROM (SELECT {COLUMNS}"));
     let query = match &search.circle {
-        // Flat, which is right within a third of a percent for circles of the size that may be asked for.
         Some(circle) => {
             let (north, east) = circle.weights();
             query
@@ -260,7 +225,11 @@ fn in_order(mut query: Query, search: &Search, after: Option<Position>) -> Query
         query = query.push(" AND m.distance_squared <= ?").bind(circle.radius * circle.radius);
     }
     let query = match after {
-        None => query,
+        // The rest of the hole, whose squares are not looked at.
+        None => match search.circle.filter(|circle| circle.hole > 0.0) {
+            Some(ring) => query.push(" AND m.distance_squared > ?").bind(ring.hole * ring.hole),
+            None => query,
+        },
         Some(Position::Latest(id)) => query.push(" AND m.id < ?").bind(id),
         Some(Position::Likes(likes, id)) => beyond(query, "m.like_count", "<", likes, id),
         Some(Position::Soonest(at, id)) => beyond(query, "m.starts_at", ">", at, id),
@@ -287,6 +256,14 @@ impl Position {
             Sort::Likes => Self::Likes(row.like_count, row.id),
             Sort::Soonest => Self::Soonest(row.starts_at, row.id),
             Sort::Distance => Self::Distance(row.distance_squared.unwrap_or_default(), row.id),
+        }
+    }
+
+    /// Metres from where one searched, in the order of distances.
+    pub fn distance(self) -> Option<f64> {
+        match self {
+            Self::Distance(squared, _) => Some(squared.sqrt()),
+            _ => None,
         }
     }
 
@@ -350,24 +327,5 @@ mod tests {
         assert_eq!(terms_of_word("서울숲"), ["서울", "울숲"]);
         assert_eq!(terms_of_word("숲"), ["숲"]);
         assert_eq!(containing("50%_!"), "%50!%!_!!%");
-    }
-
-    #[test]
-    fn a_circle_touches_the_squares_around_it() {
-        let seoul = Circle { latitude: 37.5444, longitude: 127.0374, radius: 3_000.0 };
-        let inside = |latitude: f64, longitude: f64| {
-            let cell = cell(latitude, longitude);
-            seoul.cells().iter().any(|(first, last)| (*first..=*last).contains(&cell))
-        };
-        assert!(inside(37.5444, 127.0374));
-        for step in 0..360 {
-            let angle = f64::from(step).to_radians();
-            let (high, wide) = (3_000.0 / DEGREE, 3_000.0 / DEGREE / seoul.narrowing());
-            assert!(inside(37.5444 + high * angle.sin(), 127.0374 + wide * angle.cos()), "{step}");
-        }
-        assert!(!inside(37.70, 127.0374) && !inside(37.5444, 127.25) && !inside(-37.5444, 127.0374));
-        assert!(seoul.cells().len() <= 3);
-        let pole = Circle { latitude: 90.0, longitude: 180.0, radius: 30_000.0 };
-        assert!(pole.cells().iter().all(|(first, last)| first <= last && first / ROW == last / ROW));
     }
 }

@@ -11,6 +11,7 @@ use common::{
 use uuid::Uuid;
 
 use super::{
+    grid,
     model::{Meetup, NewMeetup, Place, Region},
     rules, search,
 };
@@ -190,7 +191,7 @@ pub fn columns(new: &NewMeetup) -> Vec<(&'static str, Value)> {
         ("ends_at", new.ends_at.into()),
         ("capacity", new.capacity.into()),
         ("search_text", search::search_text(&new.title, &new.description, place).into()),
-        ("cell", search::cell(place.latitude, place.longitude).into()),
+        ("cell", grid::cell(place.latitude, place.longitude).into()),
     ]
 }
 

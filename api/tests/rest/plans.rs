@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What people read most.
-const READS: [&str; 34] = [
+const READS: [&str; 36] = [
     "/me",
     "/me/today",
     "/history/habits",
@@ -33,6 +33,8 @@ const READS: [&str; 34] = [
     "/meetups?region=11200",
     "/meetups?lat=37.5444&lng=127.0374&radius=3000&sort=distance",
     "/meetups?lat=37.5444&lng=127.0374&radius=3000&q=아침",
+    "/meetups?lat=37.5444&lng=127.0374&radius=30000&sort=distance&limit=1",
+    "/meetups?lat=37.5444&lng=127.0374&radius=30000&sort=distance&limit=50",
     "/meetups?state=ongoing&sort=soonest",
     "/meetups?from=2026-03-02T00:00:00Z&to=2026-03-03T00:00:00Z&sort=soonest",
     "/me/meetups?role=hosted",

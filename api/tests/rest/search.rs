@@ -145,6 +145,37 @@ async fn meetups_are_found_by_place_time_and_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_nearest_come_first_however_far_apart_they_are() {
+    const METRES: [i64; 12] = [0, 90, 480, 520, 1_990, 2_010, 7_990, 8_010, 15_000, 15_000, 29_990, 30_020];
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let host = service.sign_up("밍기").await;
+        // The farthest first, every other one to the north and to the east.
+        for (n, metres) in METRES.into_iter().enumerate().rev() {
+            let north = f64::from(i32::try_from(metres).expect("few")) / 111_195.0;
+            let east = north / 37.5_f64.to_radians().cos();
+            let at = if n % 2 == 0 { [37.5 + north, 127.0] } else { [37.5, 127.0 + east] };
+            open_like(&service, &host, json!({"at": at})).await;
+        }
+        for limit in [1, 2, 5, 50] {
+            let (mut seen, mut ids, mut cursor) = (Vec::new(), BTreeSet::new(), String::new());
+            loop {
+                let query = format!("sort=distance&lat=37.5&lng=127&radius=30000&limit={limit}{cursor}");
+                let page = list(&service, &query).await;
+                for item in page["items"].as_array().expect("items") {
+                    seen.push(item["distance_m"].as_i64().expect("metres"));
+                    ids.insert(item["id"].to_string());
+                }
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(seen, METRES[..11], "{limit} at a time");
+            assert_eq!(ids.len(), 11, "{limit} at a time: nothing twice");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_order_goes_on_where_it_was_while_rows_come_and_go() {
     for database in Database::ALL {
         let service = Service::start(database).await;

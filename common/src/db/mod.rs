@@ -52,7 +52,7 @@ pub enum DbError {
     #[error("the database does not answer: {0}")]
     Unavailable(String),
     /// Anything else: a mistake in a statement or a row that does not fit its type.
-    #[error("the database refused a statement: {0}")]
+    #[error("the database answered with an error: {0}")]
     Other(#[source] sqlx::Error),
 }
 

@@ -3,6 +3,8 @@
 //! The task reads signals in order and is the only one that moves the room's position, so every seat sees the same entries
 //! in the same order. A gap, a signal to check, or another epoch make it read the log before anything newer is delivered.
 
+mod mentions;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,6 +25,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use self::mentions::{Heard, Mentions};
 use crate::{frame, metrics::Metrics, outgoing::Encoded, seat::Seat};
 
 /// Entries a `joined` frame brings to someone without a position.
@@ -39,9 +42,6 @@ const LINGER: Duration = Duration::from_secs(10);
 /// A room that has just delivered gathers what comes within this time and delivers it at once: each socket is then written to
 /// once for several entries. Rooms with fewer entries than one in this time never wait.
 const GATHER: Duration = Duration::from_millis(15);
-/// The same for what is not in the log, which can wait for longer: when many come or go at once, each connection hears of
-/// several together.
-const GATHER_MENTIONS: Duration = Duration::from_millis(250);
 /// How often a big room tells what it has summarised.
 const SUMMARY: Duration = Duration::from_secs(1);
 /// Seats that one task delivers to; the seats of a big room are shared out to several.
@@ -57,7 +57,6 @@ pub struct Room {
     pub id: Uuid,
     store: Arc<dyn RoomStore>,
     metrics: Metrics,
-    big: u64,
     state: Mutex<State>,
     check: Notify,
     emptied: Notify,
@@ -69,19 +68,12 @@ struct State {
     /// Entries that are numbered but not handed out yet, with their frames.
     gathered: Vec<(u64, Encoded)>,
     delivered_at: Instant,
-    /// What was said in passing and is not handed out yet, with the user who need not hear it.
-    mentions: Vec<Mention>,
-    /// How many were handed out before those, and when.
-    mentioned: u64,
-    mentioned_at: Instant,
+    mentions: Mentions,
     ring: VecDeque<RawEntry>,
     ring_bytes: usize,
     closed: bool,
     /// Since when nobody has been here, if nobody is.
     empty_since: Option<Instant>,
-    /// People in the room, on every gateway, as last heard.
-    online: u64,
-    summary: Summary,
 }
 
 impl State {
@@ -103,29 +95,10 @@ impl State {
     }
 }
 
-/// The latest of what a big room would otherwise tell one by one.
-#[derive(Default)]
-struct Summary {
-    presence: bool,
-    typing: Option<Arc<str>>,
-    read: Option<Arc<str>>,
-}
-
-impl Summary {
-    const fn is_empty(&self) -> bool {
-        !self.presence && self.typing.is_none() && self.read.is_none()
-    }
-}
-
-/// What was said in passing, and the user who need not hear it.
-type Mention = (Option<Uuid>, Encoded);
-
 /// What is handed out to every seat at once.
 struct Batch {
     entries: Vec<(u64, Encoded)>,
-    mentions: Vec<Mention>,
-    /// How many mentions there were before these.
-    mentioned: u64,
+    mentions: Heard,
 }
 
 impl Batch {
@@ -136,11 +109,7 @@ impl Batch {
 
     fn hand_to_one(&self, seat: &Seat) -> usize {
         // Said before: who has just written is not heard to write after that.
-        if !self.mentions.is_empty() {
-            let heard = (self.mentioned..).zip(&self.mentions).filter(|(number, _)| seat.hears(*number));
-            let others = heard.filter(|(_, (author, _))| *author != Some(seat.user));
-            seat.mention(others.map(|(_, (_, frame))| frame.clone()));
-        }
+        self.mentions.hand_to(seat);
         if self.entries.is_empty() { 0 } else { seat.deliver(&self.entries) }
     }
 }
@@ -197,18 +166,13 @@ impl Room {
             seats: Vec::new(),
             gathered: Vec::new(),
             delivered_at: Instant::now(),
-            mentions: Vec::new(),
-            mentioned: 0,
-            mentioned_at: Instant::now(),
+            mentions: Mentions::new(big),
             ring: VecDeque::new(),
             ring_bytes: 0,
             closed: false,
             empty_since: Some(Instant::now()),
-            online: 0,
-            summary: Summary::default(),
         };
-        let room =
-            Self { id, store, metrics, big, state: Mutex::new(state), check: Notify::new(), emptied: Notify::new() };
+        let room = Self { id, store, metrics, state: Mutex::new(state), check: Notify::new(), emptied: Notify::new() };
         Ok((Arc::new(room), subscription))
     }
 
@@ -329,7 +293,7 @@ impl Room {
                 entries: Vec::new(),
                 notice: notice.clone(),
                 role: seat.role(),
-                online: state.online,
+                online: state.mentions.online(),
                 read_seq: 0,
                 unread: 0,
             };
@@ -343,7 +307,7 @@ impl Room {
         Due {
             deserted: state.empty_since.map(|since| since + LINGER),
             entries: (!state.gathered.is_empty()).then(|| state.delivered_at + GATHER),
-            mentions: (!state.mentions.is_empty()).then(|| state.mentioned_at + GATHER_MENTIONS),
+            mentions: state.mentions.due(),
         }
     }
 
@@ -377,30 +341,22 @@ impl Room {
     }
 
     async fn hand_out(&self) {
-        let (entries, mentions) = {
+        let batch = {
             let mut state = self.lock();
             state.delivered_at = Instant::now();
-            (std::mem::take(&mut state.gathered), std::mem::take(&mut state.mentions))
+            Batch { entries: std::mem::take(&mut state.gathered), mentions: state.mentions.take() }
         };
-        self.hand_to_all(entries, mentions).await;
+        self.hand_to_all(batch).await;
     }
 
     async fn hand_out_mentions(&self) {
-        let mentions = std::mem::take(&mut self.lock().mentions);
-        self.hand_to_all(Vec::new(), mentions).await;
+        let mentions = self.lock().mentions.take();
+        self.hand_to_all(Batch { entries: Vec::new(), mentions }).await;
     }
 
     /// Only the room's task does this, one batch after the other. Seats that are taken meanwhile have come with all of it.
-    async fn hand_to_all(&self, entries: Vec<(u64, Encoded)>, mentions: Vec<Mention>) {
-        let (seats, batch) = {
-            let mut state = self.lock();
-            let mentioned = state.mentioned;
-            if !mentions.is_empty() {
-                state.mentioned += mentions.len() as u64;
-                state.mentioned_at = Instant::now();
-            }
-            (state.seats.clone(), Batch { entries, mentions, mentioned })
-        };
+    async fn hand_to_all(&self, batch: Batch) {
+        let seats = self.lock().seats.clone();
         let delivered = if seats.len() <= SEATS_OF_A_TASK {
             batch.hand_to(&seats)
         } else {
@@ -417,48 +373,18 @@ impl Room {
 
     /// Passes on what is not in the log: at once, or summarised where many would hear of many.
     async fn mention(&self, event: &Ephemeral, json: Arc<str>) {
-        if self.gather(event, json) {
+        let due = self.lock().mentions.gather(event, json);
+        if due {
             self.hand_out_mentions().await;
         }
     }
 
-    /// Whether what was said in passing need not wait: nothing was for a while, or too much waits already.
-    fn gather(&self, event: &Ephemeral, json: Arc<str>) -> bool {
-        let mut state = self.lock();
-        if let Ephemeral::Presence { online, .. } = event {
-            state.online = *online;
-        }
-        if state.online > self.big {
-            match event {
-                Ephemeral::Presence { .. } => state.summary.presence = true,
-                Ephemeral::Typing { .. } => state.summary.typing = Some(json),
-                Ephemeral::Read { .. } => state.summary.read = Some(json),
-            }
-            return false;
-        }
-        let author = match event {
-            Ephemeral::Typing { user, .. } => Some(user.id),
-            Ephemeral::Presence { joined, .. } => joined.as_ref().map(|person| person.id),
-            Ephemeral::Read { .. } => None,
-        };
-        state.mentions.push((author, Encoded::text(&json)));
-        state.mentions.len() >= MAX_GATHERED || state.mentioned_at.elapsed() >= GATHER_MENTIONS
-    }
-
     fn has_summary(&self) -> bool {
-        !self.lock().summary.is_empty()
+        self.lock().mentions.has_summary()
     }
 
-    /// Tells what was summarised: how many are here, and the latest of who wrote and who read.
     async fn tell_summary(&self) {
-        let Summary { presence, typing, read } = std::mem::take(&mut self.lock().summary);
-        let presence = presence.then(|| {
-            let event = Ephemeral::Presence { room: self.id, online: self.lock().online, joined: None, left: None };
-            // Made of numbers and ids: nothing that JSON could refuse.
-            Arc::from(serde_json::to_string(&event).unwrap_or_default())
-        });
-        let told = [presence, typing, read].into_iter().flatten();
-        self.lock().mentions.extend(told.map(|json: Arc<str>| (None, Encoded::text(&json))));
+        self.lock().mentions.summarise(self.id);
         self.hand_out_mentions().await;
     }
 
@@ -486,7 +412,7 @@ impl Room {
             return Err(NotYet::Behind);
         }
         let seat = Arc::new(seat(have.seq.max(position.seq)));
-        seat.hear_from(state.mentioned + state.mentions.len() as u64);
+        seat.hear_from(state.mentions.count());
         // A connection that joins again gives up the place that it had.
         state.give_up(seat.connection);
         seat.tell(joined(&seat, missed));

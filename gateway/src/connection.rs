@@ -1,4 +1,4 @@
-//! Carrying out a connection's commands, one after the other.
+//! An authenticated connection, and carrying out its commands, one after the other.
 
 use std::{
     collections::HashMap,
@@ -35,9 +35,9 @@ const RETRY_AFTER_MS: u64 = 1_000;
 type Joined = (Arc<Room>, Arc<Seat>);
 
 /// An authenticated connection, as its commands see it.
-pub struct Member {
-    /// The connection.
-    pub connection: Uuid,
+pub struct Connection {
+    /// Its id.
+    pub id: Uuid,
     /// Who it speaks for.
     pub person: Person,
     /// What its rooms have for it.
@@ -83,10 +83,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Member {
+impl Connection {
     /// A connection that has joined no room.
-    pub fn new(connection: Uuid, person: Person, access: Access, queue: Arc<Queue>, gateway: Arc<Gateway>) -> Self {
-        Self { connection, person, queue, access: Mutex::new(access), gateway, rooms: Mutex::default() }
+    pub fn new(id: Uuid, person: Person, access: Access, queue: Arc<Queue>, gateway: Arc<Gateway>) -> Self {
+        Self { id, person, queue, access: Mutex::new(access), gateway, rooms: Mutex::default() }
     }
 
     /// The log-in session that the connection speaks for.
@@ -136,8 +136,8 @@ impl Member {
     }
 
     async fn exit(&self, room: &Room) {
-        room.detach(self.connection);
-        if let Err(error) = self.gateway.rooms.exit(room.id, self.person.id, self.connection).await {
+        room.detach(self.id);
+        if let Err(error) = self.gateway.rooms.exit(room.id, self.person.id, self.id).await {
             // Presence forgets the connection by itself a little later.
             tracing::debug!(%error, "leaving was not told");
         }
@@ -153,7 +153,7 @@ impl Member {
         // an entry.
         let room = self.gateway.hub.room(room_id).await?;
         let membership = self.membership(room_id).await?;
-        let enter = self.gateway.rooms.enter(room_id, &self.person, self.connection);
+        let enter = self.gateway.rooms.enter(room_id, &self.person, self.id);
         let (entered, page) = tokio::join!(enter, self.first_page(room_id, since));
         let entered = entered?;
         let outcome = match page {
@@ -161,7 +161,7 @@ impl Member {
             Err(refusal) => Err(refusal),
         };
         if outcome.is_err() && !lock(&self.rooms).contains_key(&room_id) {
-            drop(self.gateway.rooms.exit(room_id, self.person.id, self.connection).await);
+            drop(self.gateway.rooms.exit(room_id, self.person.id, self.id).await);
         }
         outcome
     }
@@ -179,7 +179,7 @@ impl Member {
         let room_id = room.id;
         for _ in 0..JOIN_ATTEMPTS {
             let have = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
-            let seat = |after| Seat::new(self.connection, self.person.id, Arc::clone(&self.queue), after, membership);
+            let seat = |after| Seat::new(self.id, self.person.id, Arc::clone(&self.queue), after, membership);
             let joined = |seat: &Seat, missed: Vec<RawEntry>| {
                 page.entries.extend(missed);
                 let seq = page.entries.last().map_or(have.seq, |entry| entry.seq);
