@@ -151,7 +151,7 @@ async fn mysql(db: &Db) -> BTreeMap<String, Table> {
         sql("SELECT CAST(k.table_name AS CHAR), CAST(k.constraint_name AS CHAR), CAST(k.column_name AS CHAR), CAST(k.referenced_table_name AS CHAR), CAST(k.referenced_column_name AS CHAR), \
              CAST(r.delete_rule AS CHAR) FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r \
              ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name \
-             AND r.table_name = k.table_name WHERE k.table_schema = DATABASE() \
+             AND r.table_name = k.table_name WHERE k.table_schema = DATABASE() AND r.constraint_schema = DATABASE() \
              ORDER BY k.table_name, k.constraint_name, k.ordinal_position")
         .all(db)
         .await
