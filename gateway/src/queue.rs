@@ -2,11 +2,12 @@
 
 use std::{
     io,
+    net::Shutdown,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use common::wire::close;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{net::tcp::OwnedWriteHalf, sync::Notify};
 
 use crate::outgoing::{Encoded, Outgoing};
 
@@ -27,7 +28,7 @@ pub struct Closing {
 /// Overflow policy: the queue is emptied and the connection closed with 4508; the client resumes from its last `seq`.
 #[derive(Debug)]
 pub struct Queue {
-    stream: TcpStream,
+    socket: OwnedWriteHalf,
     state: Mutex<State>,
     changed: Notify,
     max_frames: usize,
@@ -47,13 +48,16 @@ struct State {
 
 impl Queue {
     /// An empty queue. It allocates nothing until something waits.
-    pub fn new(stream: TcpStream, max_frames: usize, max_bytes: usize) -> Self {
-        Self { stream, state: Mutex::default(), changed: Notify::new(), max_frames, max_bytes }
+    pub fn new(socket: OwnedWriteHalf, max_frames: usize, max_bytes: usize) -> Self {
+        Self { socket, state: Mutex::default(), changed: Notify::new(), max_frames, max_bytes }
     }
 
-    /// The socket, to read from.
-    pub const fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Says that nothing will be written any more, with what is written still to be read by the other side.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn shut_down(&self) -> io::Result<()> {
+        socket2::SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write)
     }
 
     /// Adds frames in order. Returns how many: all, or none if the connection is closing, an overflow by them included.
@@ -131,7 +135,7 @@ impl Queue {
             if still_blocked {
                 tokio::select! {
                     // An error shows when it is written to.
-                    _ = self.stream.writable() => {}
+                    _ = self.socket.writable() => {}
                     () = self.changed.notified() => {}
                 }
             } else if blocked {
@@ -158,7 +162,7 @@ impl Queue {
                     return Ok(());
                 }
             }
-            self.stream.writable().await?;
+            self.socket.writable().await?;
         }
     }
 
@@ -168,8 +172,8 @@ impl Queue {
             return;
         }
         let outcome = state.outgoing.write_with(|slices| match slices {
-            [one] => self.stream.try_write(one),
-            several => self.stream.try_write_vectored(several),
+            [one] => self.socket.try_write(one),
+            several => self.socket.try_write_vectored(several),
         });
         let was_blocked = std::mem::replace(&mut state.blocked, matches!(outcome, Ok(false)));
         state.exempt = state.exempt.min(state.outgoing.bytes());
@@ -196,7 +200,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
         time::timeout,
     };
 
@@ -213,7 +217,7 @@ mod tests {
         let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let stream = accepted.expect("accepted").0;
         stream.writable().await.expect("a new socket");
-        (Queue::new(stream, max_frames, max_bytes), other.expect("connected"))
+        (Queue::new(stream.into_split().1, max_frames, max_bytes), other.expect("connected"))
     }
 
     /// Replies until the socket takes no more. Returns how many bytes that were.

@@ -337,8 +337,9 @@ async fn serve(gateway: Arc<Gateway>, stream: TcpStream, _place: OwnedSemaphoreP
             Err(refusal)
         }
     };
-    let queue = Arc::new(Queue::new(stream, gateway.config.queue_frames, gateway.config.queue_bytes));
-    let upgrade = Socket::accept(Arc::clone(&queue), check, config);
+    let (reads, writes) = stream.into_split();
+    let queue = Arc::new(Queue::new(writes, gateway.config.queue_frames, gateway.config.queue_bytes));
+    let upgrade = Socket::accept(reads, Arc::clone(&queue), check, config);
     if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(upgrade)).await {
         session::run(gateway, socket, queue, token).await;
     }

@@ -3,15 +3,17 @@
 
 use std::{
     io,
-    net::Shutdown,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use common::wire::close;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::tcp::OwnedReadHalf,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -27,29 +29,26 @@ use crate::{
 };
 
 /// What the WebSocket library reads from and writes to.
-struct Stream(Arc<Queue>);
+struct Stream {
+    /// Reads until nothing is left without asking the kernel once more whether that is so.
+    socket: OwnedReadHalf,
+    queue: Arc<Queue>,
+}
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let stream = self.0.stream();
-        loop {
-            ready!(stream.poll_read_ready(context))?;
-            match stream.try_read(buffer.initialize_unfilled()) {
-                Ok(bytes) => {
-                    buffer.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
     /// Takes everything: the library writes whole frames, and nothing may come between the parts of one.
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.reply(Encoded::made(bytes));
+        self.queue.reply(Encoded::made(bytes));
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -58,7 +57,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(self.0.stream()).shutdown(Shutdown::Write))
+        Poll::Ready(self.queue.shut_down())
     }
 }
 
@@ -71,11 +70,12 @@ impl Socket {
     /// # Errors
     /// When it does not, or the connection is broken or speaks something else.
     pub async fn accept(
+        socket: OwnedReadHalf,
         queue: Arc<Queue>,
         check: impl Callback + Unpin,
         config: WebSocketConfig,
     ) -> Result<Self, Error> {
-        let stream = Stream(Arc::clone(&queue));
+        let stream = Stream { socket, queue: Arc::clone(&queue) };
         let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(config)).await;
         queue.drained().await?;
         accepted.map(Self)
@@ -99,7 +99,7 @@ impl Socket {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub async fn close(&mut self, queue: &Arc<Queue>, closing: Closing) -> Result<(), Error> {
+    pub async fn close(&mut self, queue: &Queue, closing: Closing) -> Result<(), Error> {
         let reason = Utf8Bytes::from_static(closing.reason);
         self.0.close(Some(CloseFrame { code: closing.code.into(), reason })).await?;
         queue.drained().await?;
@@ -107,9 +107,9 @@ impl Socket {
         if closing.code == close::BAD_FRAME {
             // The library reads nothing more after a frame that it could not read. What still comes is taken all the same: a
             // socket that is closed with unread bytes is reset, and the reset may overtake the close frame.
-            let mut stream = Stream(Arc::clone(queue));
+            let stream = self.0.get_mut();
             stream.shutdown().await?;
-            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
         }
         Ok(())
     }
