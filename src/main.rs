@@ -21,6 +21,11 @@ use common::{
     ids::Surroundings,
 };
 
+/// Small pieces of memory come and go with every frame, on every thread; the system's allocator would take 5 % to 20 % more
+/// processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Backend of Mingizuk: exercise, habits, a monster that grows, and meetups with a realtime room.
 ///
 /// Without a command it runs everything in one process on the embedded database, and needs no other program.
