@@ -1,4 +1,4 @@
-//! An authenticated connection, and carrying out its commands, one after the other.
+//! An authenticated connection, and carrying out its commands.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 use common::{
     db::DbError,
     membership::{Membership, Standing},
-    rooms::{self, Draft, Entered, Page, Range, RawEntry, RoomError},
+    rooms::{self, Appended, Draft, Entered, Page, Range, RawEntry, RoomError},
     text,
     time::Timestamp,
     tokens::Access,
@@ -34,6 +34,28 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// A room that a connection has joined, and its place there.
 type Joined = (Arc<Room>, Arc<Seat>);
 
+/// What a client asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// One command.
+    Command(Command),
+    /// Messages to one room that came one right after the other: they are appended together.
+    Sends(Uuid, Vec<Send>),
+    /// Something that was refused as soon as it was read, and is answered in its turn.
+    Refused(Refusal),
+}
+
+/// A message that a client sends.
+#[derive(Debug)]
+pub struct Send {
+    /// Chosen by the client.
+    pub id: u64,
+    /// The same for every attempt to send this message.
+    pub nonce: String,
+    /// The text.
+    pub text: String,
+}
+
 /// An authenticated connection, as its commands see it.
 pub struct Connection {
     /// Its id.
@@ -48,17 +70,21 @@ pub struct Connection {
     rooms: Mutex<HashMap<Uuid, Joined>>,
 }
 
+impl From<rooms::Refusal> for Refusal {
+    fn from(refused: rooms::Refusal) -> Self {
+        let code = match refused {
+            rooms::Refusal::NoSuchMessage => ErrorCode::NoSuchMessage,
+            rooms::Refusal::NotTheAuthor => ErrorCode::NotTheAuthor,
+            rooms::Refusal::RoomClosed => ErrorCode::RoomReadOnly,
+        };
+        Self::new(None, code, refused.to_string())
+    }
+}
+
 impl From<RoomError> for Refusal {
     fn from(error: RoomError) -> Self {
         match &error {
-            RoomError::Refused(refused) => {
-                let code = match refused {
-                    rooms::Refusal::NoSuchMessage => ErrorCode::NoSuchMessage,
-                    rooms::Refusal::NotTheAuthor => ErrorCode::NotTheAuthor,
-                    rooms::Refusal::RoomClosed => ErrorCode::RoomReadOnly,
-                };
-                Self::new(None, code, refused.to_string())
-            }
+            RoomError::Refused(refused) => (*refused).into(),
             RoomError::Unavailable(_) | RoomError::Corrupt(_) => unavailable(&error),
         }
     }
@@ -104,12 +130,17 @@ impl Connection {
         self.token_expires_at().since(self.gateway.clock.now())
     }
 
-    /// Carries out a command. Returns the frames to write, in order; a refusal is one of them.
-    pub async fn carry_out(self: Arc<Self>, command: Command) -> Vec<Encoded> {
+    /// Carries out a request. Returns the frames to write, in order; a refusal is one of them.
+    pub async fn carry_out(self: Arc<Self>, request: Request) -> Vec<Encoded> {
+        let command = match request {
+            Request::Refused(refusal) => return vec![self.refuse(refusal)],
+            Request::Sends(room, sends) => return self.send(room, sends).await,
+            Request::Command(command) => command,
+        };
         let id = command.id();
         let outcome = match command {
             Command::Join { id, room, since } => self.join(id, room, since).await,
-            Command::Send { id, room, nonce, text } => self.send(id, room, nonce, &text).await,
+            Command::Send { id, room, nonce, text } => Ok(self.send(room, vec![Send { id, nonce, text }]).await),
             Command::Edit { id, room, seq, text } => self.edit(id, room, seq, &text).await,
             Command::Delete { id, room, seq } => self.delete(id, room, seq).await,
             Command::Read { room, seq } => self.read(room, seq).await,
@@ -263,28 +294,62 @@ impl Connection {
         Ok((store.read(room, Range::Latest, FRESH_ENTRIES).await?, false))
     }
 
-    async fn send(&self, id: u64, room: Uuid, nonce: String, text: &str) -> Result<Vec<Encoded>, Refusal> {
-        let role = self.writable_seat(room).await?.role();
-        if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
-            return Err(Refusal::new(id, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
+    /// Appends messages together, and answers each.
+    async fn send(&self, room: Uuid, sends: Vec<Send>) -> Vec<Encoded> {
+        let seat = self.writable_seat(room).await;
+        let mut drafts = Vec::with_capacity(sends.len());
+        let mut answers = Vec::with_capacity(sends.len());
+        for send in sends {
+            let id = send.id;
+            let draft = seat.as_ref().map_err(Clone::clone).and_then(|seat| self.draft(seat.role(), send));
+            answers.push((id, draft.map(|draft| drafts.push(draft))));
         }
-        let text = clean(text, self.gateway.config.message_chars)?;
+        let mut outcomes = self.append_all(room, drafts).await.into_iter();
+        let none = || Err(RoomError::Corrupt("an append without an outcome".to_owned()).into());
+        let answer =
+            |(id, valid): (u64, Result<(), Refusal>)| match valid.and_then(|()| outcomes.next().unwrap_or_else(none)) {
+                Ok(appended) => {
+                    self.gateway.metrics.sends.inc();
+                    ack(id, room, appended)
+                }
+                Err(refusal) => self.refuse(Refusal { id: Some(id), ..refusal }),
+            };
+        answers.into_iter().map(answer).collect()
+    }
+
+    /// What a message becomes, if its nonce and its text are valid.
+    fn draft(&self, role: Role, send: Send) -> Result<Draft, Refusal> {
+        let Send { nonce, text, .. } = send;
+        if nonce.is_empty() || nonce.chars().count() > NONCE_CHARS {
+            return Err(Refusal::new(None, ErrorCode::BadNonce, format!("a nonce has 1 to {NONCE_CHARS} characters")));
+        }
+        let text = Some(clean(&text, self.gateway.config.message_chars)?);
         let user = self.person.clone();
-        let body = Body::Message { user, nonce: nonce.clone(), text: Some(text), edited_at: None, deleted_at: None };
-        let ack = self.append(id, room, role, Some(nonce), body).await?;
-        self.gateway.metrics.sends.inc();
-        Ok(ack)
+        let body = Body::Message { user, nonce: nonce.clone(), text, edited_at: None, deleted_at: None };
+        Ok(Draft { author: self.person.id, role, nonce: Some(nonce), at: self.gateway.clock.now(), body })
+    }
+
+    /// One outcome for each draft.
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Vec<Result<Appended, Refusal>> {
+        let count = drafts.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        match self.gateway.rooms.append_all(room, drafts).await {
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| outcome.map_err(Refusal::from)).collect(),
+            Err(error) => vec![Err(error.into()); count],
+        }
     }
 
     async fn edit(&self, id: u64, room: Uuid, target: u64, text: &str) -> Result<Vec<Encoded>, Refusal> {
         let role = self.writable_seat(room).await?.role();
         let text = clean(text, self.gateway.config.message_chars)?;
-        self.append(id, room, role, None, Body::Edited { user: self.person.clone(), target, text }).await
+        self.append(id, room, role, Body::Edited { user: self.person.clone(), target, text }).await
     }
 
     async fn delete(&self, id: u64, room: Uuid, target: u64) -> Result<Vec<Encoded>, Refusal> {
         let role = self.writable_seat(room).await?.role();
-        self.append(id, room, role, None, Body::Deleted { user: self.person.clone(), target }).await
+        self.append(id, room, role, Body::Deleted { user: self.person.clone(), target }).await
     }
 
     async fn read(&self, room: Uuid, seq: u64) -> Result<Vec<Encoded>, Refusal> {
@@ -304,27 +369,12 @@ impl Connection {
             return Err(Refusal::new(id, ErrorCode::NotTheHost, "only the host sets the notice"));
         }
         let text = text.map(|text| clean(text, NOTICE_CHARS)).transpose()?;
-        self.append(id, room, Role::Host, None, Body::Notice { user: self.person.clone(), text }).await
+        self.append(id, room, Role::Host, Body::Notice { user: self.person.clone(), text }).await
     }
 
-    async fn append(
-        &self,
-        id: u64,
-        room: Uuid,
-        role: Role,
-        nonce: Option<String>,
-        body: Body,
-    ) -> Result<Vec<Encoded>, Refusal> {
-        let draft = Draft { author: self.person.id, role, nonce, at: self.gateway.clock.now(), body };
-        let appended = self.gateway.rooms.append(room, draft).await?;
-        let ack = Frame::Ack {
-            id,
-            room: Some(room),
-            seq: Some(appended.position.seq),
-            at: Some(appended.at),
-            duplicate: Some(appended.duplicate),
-        };
-        Ok(vec![frame::encode(&ack)])
+    async fn append(&self, id: u64, room: Uuid, role: Role, body: Body) -> Result<Vec<Encoded>, Refusal> {
+        let draft = Draft { author: self.person.id, role, nonce: None, at: self.gateway.clock.now(), body };
+        Ok(vec![ack(id, room, self.gateway.rooms.append(room, draft).await?)])
     }
 
     async fn refresh(&self, id: u64, token: &str) -> Result<Vec<Encoded>, Refusal> {
@@ -372,6 +422,12 @@ impl Connection {
             Err(Refusal::new(None, ErrorCode::RoomReadOnly, "the meetup is over"))
         }
     }
+}
+
+fn ack(id: u64, room: Uuid, appended: Appended) -> Encoded {
+    let Appended { position, at, duplicate } = appended;
+    let (seq, at, duplicate) = (Some(position.seq), Some(at), Some(duplicate));
+    frame::encode(&Frame::Ack { id, room: Some(room), seq, at, duplicate })
 }
 
 fn not_a_member() -> Refusal {

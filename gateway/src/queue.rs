@@ -95,9 +95,16 @@ impl Queue {
 
     /// Adds what the connection itself has asked for: it has no limit, but no command is read until it is written.
     pub fn reply(&self, frame: Encoded) {
+        self.reply_all([frame]);
+    }
+
+    /// Adds several such frames, in order.
+    pub fn reply_all(&self, frames: impl IntoIterator<Item = Encoded>) {
         let mut state = self.lock();
-        state.exempt += frame.size();
-        state.outgoing.push(frame);
+        for frame in frames {
+            state.exempt += frame.size();
+            state.outgoing.push(frame);
+        }
         self.write(&mut state);
     }
 

@@ -1,22 +1,23 @@
 //! One connection, from its handshake to its close: one task that reads commands and has them carried out in order. Replies and
 //! what rooms deliver are written by whoever has them; what a slow socket does not take at once, this task writes.
 //!
-//! While a command is under way, or what was written before waits to be read, no further command is read: the backpressure
-//! of a client that pipelines. Deliveries go on.
+//! What a client has sent without waiting for answers is read at once, up to a limit. Until that is carried out, or while what
+//! was written waits to be read, nothing further is read: the backpressure of a client that pipelines. Deliveries go on.
 
-use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
 use common::{
     tokens::{Access, TokenError},
     wire::{Command, ErrorCode, Frame, close},
 };
+use futures_util::FutureExt;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Request, Send},
     frame::{self, Refusal},
     outgoing::Encoded,
     queue::{Closing, Queue},
@@ -28,14 +29,16 @@ use crate::{
 /// second for long. Who waits as told is refused as often as it takes.
 const REFUSAL_BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// Frames read at once, at most.
+const READ_AT_ONCE: usize = 16;
 /// How long before its token expires a connection is told.
 const EXPIRY_WARNING: Duration = Duration::from_secs(30);
 /// How long the other side may take to receive the end of the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + std::marker::Send>>;
 
-/// Why a session ends: a reason to tell the client, or none when the socket is gone.
+/// Why a session ends: a reason to tell the client, or none when the client has closed or the socket is gone.
 type End = Option<Closing>;
 
 const fn end(code: u16, reason: &'static str) -> End {
@@ -48,11 +51,17 @@ pub async fn run(gateway: Arc<Gateway>, mut socket: Socket, queue: Arc<Queue>, t
     let span = tracing::info_span!("connection", connection = %id);
     let conversation = converse(&gateway, &mut socket, &queue, id, token);
     let reason = tracing::Instrument::instrument(conversation, span.clone()).await;
-    if let Some(closing) = reason {
-        gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
-        span.in_scope(|| tracing::debug!(code = closing.code, reason = closing.reason, "closing"));
-        drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(socket.close(&queue, closing))).await);
-    }
+    let close = async {
+        match reason {
+            Some(closing) => {
+                gateway.metrics.closes.with_label_values(&[&closing.code.to_string()]).inc();
+                span.in_scope(|| tracing::debug!(code = closing.code, reason = closing.reason, "closing"));
+                socket.close(&queue, closing).await
+            }
+            None => socket.finish(&queue).await,
+        }
+    };
+    drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(close)).await);
 }
 
 async fn converse(
@@ -171,6 +180,10 @@ struct Session<'a> {
     told_to_wait: Instant,
     heart: Heart,
     warned: bool,
+    /// What was read and is not carried out yet.
+    asked: VecDeque<Request>,
+    /// What was read after that: the end.
+    ending: Option<End>,
     running: Option<Running>,
 }
 
@@ -187,6 +200,8 @@ impl<'a> Session<'a> {
             told_to_wait: Instant::now(),
             heart: Heart::Rests(Instant::now() + gateway.config.heartbeat),
             warned: false,
+            asked: VecDeque::new(),
+            ending: None,
             running: None,
         }
     }
@@ -199,14 +214,25 @@ impl<'a> Session<'a> {
         loop {
             // Who does not read what was written gets no further command carried out.
             let blocked = connection.queue.blocked().is_some();
+            if !blocked && self.running.is_none() {
+                if let Some(request) = self.next_request() {
+                    self.running = Some(Box::pin(Arc::clone(self.connection).carry_out(request)));
+                } else if let Some(reason) = self.ending {
+                    return reason;
+                }
+            }
+            let reads = !blocked && self.running.is_none();
             let step = tokio::select! {
                 outcome = connection.queue.written(blocked) => outcome,
                 replies = running(&mut self.running) => {
                     self.running = None;
-                    replies.into_iter().for_each(|reply| connection.queue.reply(reply));
+                    connection.queue.reply_all(replies);
                     Ok(())
                 }
-                message = self.socket.next(), if self.running.is_none() && !blocked => self.receive(message).await,
+                message = self.socket.next(), if reads => {
+                    self.receive_all(message).await;
+                    Ok(())
+                }
                 () = timer.as_mut() => self.tick(),
             };
             if let Err(reason) = step {
@@ -217,6 +243,30 @@ impl<'a> Session<'a> {
                 timer.as_mut().reset(due);
             }
         }
+    }
+
+    /// What is to be carried out next. The memory of many is not kept.
+    fn next_request(&mut self) -> Option<Request> {
+        let next = self.asked.pop_front();
+        if next.is_none() {
+            self.asked = VecDeque::new();
+        }
+        next
+    }
+
+    /// Takes a message, and what has come behind it.
+    async fn receive_all(&mut self, first: Option<Result<Message, Error>>) {
+        let mut outcome = self.receive(first).await;
+        let mut read = 1;
+        while outcome.is_ok()
+            && read < READ_AT_ONCE
+            && let Some(message) = self.socket.next().now_or_never()
+        {
+            outcome = self.receive(message).await;
+            read += 1;
+        }
+        // What came before is carried out all the same.
+        self.ending = outcome.err();
     }
 
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -258,14 +308,26 @@ impl<'a> Session<'a> {
             let id = decoded.map_or_else(|refusal| refusal.id, |command| command.id());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             let refusal = Refusal::new(id, ErrorCode::RateLimited, "too many commands");
-            self.connection.queue.reply(self.connection.refuse(Refusal { retry_after_ms: Some(wait_ms), ..refusal }));
+            self.asked.push_back(Request::Refused(Refusal { retry_after_ms: Some(wait_ms), ..refusal }));
             return Ok(());
         }
         match decoded {
-            Ok(command) => self.running = Some(Box::pin(Arc::clone(self.connection).carry_out(command))),
-            Err(refusal) => self.connection.queue.reply(self.connection.refuse(refusal)),
+            Ok(command) => self.ask(command),
+            Err(refusal) => self.asked.push_back(Request::Refused(refusal)),
         }
         Ok(())
+    }
+
+    fn ask(&mut self, command: Command) {
+        match (command, self.asked.back_mut()) {
+            (Command::Send { id, room, nonce, text }, Some(Request::Sends(same, sends))) if *same == room => {
+                sends.push(Send { id, nonce, text });
+            }
+            (Command::Send { id, room, nonce, text }, _) => {
+                self.asked.push_back(Request::Sends(room, vec![Send { id, nonce, text }]));
+            }
+            (command, _) => self.asked.push_back(Request::Command(command)),
+        }
     }
 
     /// When something is due without anyone doing anything: a ping, a pong, a warning, the end of the token.

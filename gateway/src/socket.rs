@@ -94,6 +94,16 @@ impl Socket {
         self.0.flush().await
     }
 
+    /// Answers the client's close frame, if there was one, behind what is queued (RFC 6455, section 5.5.1).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn finish(&mut self, queue: &Queue) -> Result<(), Error> {
+        // The library says that the connection is closed, which is no failure here.
+        drop(self.0.flush().await);
+        Ok(queue.drained().await?)
+    }
+
     /// Sends the close frame behind what is queued and waits for the other side's, so that what was sent before it is not
     /// lost (RFC 6455, section 7.1.1).
     ///

@@ -37,10 +37,7 @@ pub(super) async fn fill(
 }
 
 async fn append_all(rooms: &dyn RoomStore, room: Uuid, drafts: Vec<Draft>) -> Result<(), RoomError> {
-    for draft in drafts {
-        rooms.append(room, draft).await?;
-    }
-    Ok(())
+    rooms.append_all(room, drafts).await?.into_iter().try_for_each(|outcome| Ok(outcome.map(drop)?))
 }
 
 /// The log of a room that is thought up.

@@ -179,12 +179,27 @@ pub struct Entered {
 /// The log of every room, who is there, and what is said in passing. Whatever is not answered within seconds is an error.
 #[async_trait]
 pub trait RoomStore: Send + Sync + 'static {
-    /// Appends an entry: order, comparison of nonces, storing and publishing in one atomic step. A room without a log
-    /// gets one. An edit or a deletion changes its target in the same step, so that pages show the present state.
+    /// Appends entries in their order: order, comparison of nonces, storing and publishing in one atomic step for each. A room
+    /// without a log gets one. An edit or a deletion changes its target in the same step, so that pages show the present
+    /// state.
+    ///
+    /// One outcome for each draft: one that is refused, because its target may not be changed so or the room is closed for
+    /// good, does not keep the others.
     ///
     /// # Errors
-    /// [`RoomError::Refused`] when the target may not be changed so, or the room is closed for good.
-    async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError>;
+    /// When it is not known what took effect.
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Result<Appended, Refusal>>, RoomError>;
+
+    /// Appends one entry, as [`RoomStore::append_all`] does.
+    ///
+    /// # Errors
+    /// [`RoomError::Refused`] when it is refused.
+    async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
+        match self.append_all(room, vec![draft]).await?.pop() {
+            Some(outcome) => Ok(outcome?),
+            None => Err(RoomError::corrupt("an append without an outcome")),
+        }
+    }
 
     /// Reads at most `limit` (and at most [`MAX_PAGE`]) entries.
     async fn read(&self, room: Uuid, range: Range, limit: usize) -> Result<Page, RoomError>;

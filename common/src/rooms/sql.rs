@@ -40,6 +40,10 @@ struct Inner {
     crossing: Mutex<()>,
 }
 
+/// The outcome of an append, and what is to be signalled of it.
+type Stored = (Appended, Option<Arc<str>>);
+type Outcome = Result<Appended, Refusal>;
+
 impl SqlRooms {
     /// The room log of `db`, which no other process may append to.
     pub fn new(db: Db, ids: Arc<dyn IdSource>) -> Self {
@@ -57,49 +61,72 @@ impl SqlRooms {
 }
 
 impl Inner {
-    async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
-        let tail = encode_tail(room, &draft)?;
-        let notice = notice_of(&draft).map(|notice| notice.as_ref().map(encode).transpose()).transpose()?;
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Outcome>, RoomError> {
         let _turn = self.order_of(room).lock().await;
-        let (appended, json) = transaction!(self.db, |tx| self.append_in(tx, room, &draft, &tail, notice.as_ref()))
-            .map_err(RoomError::from)?;
-        if !appended.duplicate {
-            let entry = RawEntry { seq: appended.position.seq, json };
-            self.bus.signal(room, Signal::Entry { epoch: appended.position.epoch, entry });
-        }
-        Ok(appended)
+        let outcomes = transaction!(self.db, |tx| self.append_in(tx, room, &drafts)).map_err(RoomError::from)?;
+        let tell = |(appended, json): (Appended, Option<Arc<str>>)| {
+            if let Some(json) = json {
+                let Position { epoch, seq } = appended.position;
+                self.bus.signal(room, Signal::Entry { epoch, entry: RawEntry { seq, json } });
+            }
+            appended
+        };
+        Ok(outcomes.into_iter().map(|outcome| outcome.map(tell)).collect())
     }
 
     async fn append_in(
         &self,
         tx: &mut Tx,
         room: Uuid,
-        draft: &Draft,
-        tail: &str,
-        notice: Option<&Option<String>>,
-    ) -> Result<(Appended, Arc<str>), TxError> {
+        drafts: &[Draft],
+    ) -> Result<Vec<Result<Stored, Refusal>>, TxError> {
         let row = archive::lock_room(tx, room, self.ids.next_id()).await?;
-        let head = row.position();
+        let mut head = row.position();
+        let mut outcomes = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let outcome = match self.append_one(tx, room, head, row.is_closed(), draft).await {
+                // Nothing was written for it.
+                Err(TxError::Room(RoomError::Refused(refusal))) => Err(refusal),
+                outcome => Ok(outcome?),
+            };
+            if let Ok((Appended { position, duplicate: false, .. }, _)) = outcome {
+                head = position;
+            }
+            outcomes.push(outcome);
+        }
+        if head != row.position() {
+            archive::set_head(tx, room, head).await?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn append_one(
+        &self,
+        tx: &mut Tx,
+        room: Uuid,
+        head: Position,
+        closed: bool,
+        draft: &Draft,
+    ) -> Result<Stored, TxError> {
         if let Some(nonce) = &draft.nonce
             && let Some((seq, at)) = find_nonce(tx, room, head.epoch, draft, nonce).await?
         {
             let position = Position { seq: seq.unsigned_abs(), ..head };
-            return Ok((Appended { position, at, duplicate: true }, "".into()));
+            return Ok((Appended { position, at, duplicate: true }, None));
         }
-        if row.is_closed() {
+        if closed {
             return Err(Refusal::RoomClosed.into());
         }
         if let Some(target) = draft.body.target() {
             archive::amend(tx, room, head.epoch, target, draft).await?;
         }
         let position = Position { seq: head.seq + 1, ..head };
-        let json = format!(r#"{{"seq":{},{tail}"#, position.seq);
+        let json = format!(r#"{{"seq":{},{}"#, position.seq, encode_tail(room, draft)?);
         archive::insert(tx, room, position, draft, &json).await?;
-        archive::set_head(tx, room, position).await?;
-        if let Some(notice) = notice {
-            archive::set_notice(tx, room, notice.as_deref()).await?;
+        if let Some(notice) = notice_of(draft) {
+            archive::set_notice(tx, room, notice.as_ref().map(encode).transpose()?.as_deref()).await?;
         }
-        Ok((Appended { position, at: draft.at, duplicate: false }, json.into()))
+        Ok((Appended { position, at: draft.at, duplicate: false }, Some(json.into())))
     }
 
     async fn row(&self, room: Uuid) -> Result<RoomRow, RoomError> {
@@ -166,10 +193,10 @@ async fn read_mark(executor: impl crate::db::Executor, room: Uuid, epoch: Uuid, 
 
 #[async_trait]
 impl RoomStore for SqlRooms {
-    async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Outcome>, RoomError> {
         // A task of its own: if the caller goes away between the commit and the signal, subscribers still hear of it.
         let inner = Arc::clone(&self.0);
-        match tokio::spawn(async move { inner.append(room, draft).await }).await {
+        match tokio::spawn(async move { inner.append_all(room, drafts).await }).await {
             Ok(outcome) => outcome,
             Err(stopped) => Err(RoomError::Unavailable(stopped.to_string())),
         }

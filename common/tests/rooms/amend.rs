@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{NOW, fill, message, next_entry, person, place, texts};
 
-fn edit(author: Uuid, target: u64, text: &str) -> Draft {
+pub(super) fn edit(author: Uuid, target: u64, text: &str) -> Draft {
     let body = Body::Edited { user: person(author), target, text: text.to_owned() };
     Draft { author, role: Role::Member, nonce: None, at: NOW, body }
 }

@@ -9,7 +9,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use super::{NOW, fill, member, message, notice, person, place, seqs, texts};
+use super::{NOW, amend::edit, fill, member, message, next_entry, notice, person, place, seqs, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_entry_is_stored_once_at_its_number() {
@@ -28,6 +28,42 @@ async fn an_acknowledged_entry_is_stored_once_at_its_number() {
             let parsed = entry.parse().expect(name);
             assert_eq!((parsed.seq, parsed.room, parsed.at), (entry.seq, room, NOW), "{name}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_appended_together_are_as_if_one_after_the_other() {
+    for (name, store) in testing::room_stores().await {
+        let (room, one, other) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let mut live = store.subscribe(room).await.expect(name);
+        let drafts = [
+            (message(one, "a", "하나"), Ok((1, false))),
+            (message(one, "a", "하나"), Ok((1, true))),
+            (message(one, "b", "둘"), Ok((2, false))),
+            (edit(one, 1, "고친 하나"), Ok((3, false))),
+            (edit(other, 2, "남의 말"), Err(Refusal::NotTheAuthor)),
+            (edit(one, 99, "없는 말"), Err(Refusal::NoSuchMessage)),
+            (message(other, "a", "셋"), Ok((4, false))),
+            (notice(one, Some("공지")), Ok((5, false))),
+        ];
+        let (drafts, expected): (Vec<_>, Vec<_>) = drafts.into_iter().unzip();
+        let outcomes = store.append_all(room, drafts).await.expect(name);
+        assert_eq!(outcomes.into_iter().map(|outcome| outcome.map(place)).collect::<Vec<_>>(), expected, "{name}");
+        for seq in 1..=5 {
+            assert_eq!(next_entry(&mut live).await.seq, seq, "{name}");
+        }
+        let page = store.read(room, Range::Latest, 10).await.expect(name);
+        assert_eq!((texts(&page).join(" "), page.head.seq), ("고친 하나 둘 셋".into(), 5), "{name}");
+        assert_eq!(page.notice.map(|notice| notice.text), Some("공지".to_owned()), "{name}");
+        let many = (0..200).map(|n| message(one, &format!("many-{n}"), "말")).collect();
+        let outcomes = store.append_all(room, many).await.expect(name);
+        let seqs: Vec<u64> = outcomes.iter().flatten().map(|appended| appended.position.seq).collect();
+        assert_eq!(seqs, (6..=205).collect::<Vec<_>>(), "{name}");
+        assert_eq!(store.append_all(room, Vec::new()).await.expect(name), [], "{name}");
+        store.retire(room, NOW).await.expect(name);
+        let late = vec![message(one, "c", "늦은 말"), message(one, "d", "더 늦은 말")];
+        let refused = store.append_all(room, late).await.expect(name);
+        assert_eq!(refused, [Err(Refusal::RoomClosed); 2], "{name}");
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use common::wire::{Body, Change, CloseReason, Command, ErrorCode, Frame, Position, Role, close};
-use loadtest::client::{Connection, ConnectionError, Greeting};
+use loadtest::client::{Connection, ConnectionError, Greeting, Incoming};
+use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 use crate::world::{Shapes, World, enter, log, message, next_entry, next_text, position_of, say, say_and_hear};
@@ -97,6 +98,51 @@ async fn joining_while_a_thousand_messages_fly_leaves_no_gap_and_no_duplicate() 
                 assert_eq!(next_text(&mut connection).await, (expected, expected.to_string()));
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_without_waiting_is_answered_in_order_and_done_before_the_close() {
+    for shape in Shapes::ALL {
+        let world = World::start(shape).await;
+        let someone = world.someone("밍기").await;
+        let [room, other] = [world.meetup(&[&someone]).await, world.meetup(&[&someone]).await];
+        let (mut connection, _) = enter(world.last_url(), &someone, room).await;
+        connection.join(other).await.expect("joined");
+        let send = |id: u64, room, nonce: &str, text: &str| {
+            let command = Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
+            serde_json::to_string(&command).expect("JSON")
+        };
+        let expected = [
+            (send(101, room, "a", "하나"), Ok(1)),
+            (send(102, room, "a", "하나"), Ok(1)),
+            (send(103, room, "b", " "), Err(ErrorCode::BadText)),
+            (r#"{"type":"dance","id":104}"#.to_owned(), Err(ErrorCode::BadRequest)),
+            (send(105, room, "c", "둘"), Ok(2)),
+            (send(106, other, "a", "다른 방"), Ok(1)),
+            (send(107, room, "d", "셋"), Ok(3)),
+            (serde_json::to_string(&Command::Leave { id: 108, room }).expect("JSON"), Ok(0)),
+            (send(109, room, "e", "나간 뒤"), Err(ErrorCode::NotJoined)),
+        ];
+        for (text, _) in &expected {
+            connection.feed_message(Message::text(text)).await.expect("sent");
+        }
+        connection.send_message(Message::Close(None)).await.expect("sent");
+        let mut answers = Vec::new();
+        let ended = loop {
+            match connection.next().await {
+                Err(ended) => break ended,
+                Ok(Incoming::Frame(frame)) => match *frame {
+                    Frame::Ack { id, seq, .. } => answers.push((id, Ok(seq.expect("a number")))),
+                    Frame::Left { id, .. } => answers.push((id, Ok(0))),
+                    Frame::Error { id, code, .. } => answers.push((id.expect("an id"), Err(code))),
+                    _ => {}
+                },
+                Ok(_) => {}
+            }
+        };
+        assert!(matches!(ended, ConnectionError::Closed(1005)), "{ended:?}");
+        assert_eq!(answers, (101..).zip(expected.into_iter().map(|(_, answer)| answer)).collect::<Vec<_>>());
     }
 }
 

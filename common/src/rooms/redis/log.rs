@@ -22,6 +22,8 @@ use crate::{
 
 /// How often an edit is tried again because its target was changed in between, at most.
 const AMEND_ATTEMPTS: u32 = 8;
+/// Entries of one script, at most: while it runs, Redis does nothing else.
+const SCRIPT_DRAFTS: usize = 64;
 /// More entries than a list ever has.
 const WHOLE_LIST: usize = 1 << 31;
 /// Open rooms looked at in one go when a person is to be forgotten.
@@ -50,71 +52,123 @@ enum Outcome {
     Absent,
     Moved,
     Done(Appended),
+    Refused(Refusal),
 }
 
 impl Inner {
-    pub(super) async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
+    pub(super) async fn append_all(
+        &self,
+        room: Uuid,
+        drafts: &[Draft],
+    ) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+        let mut outcomes = Vec::with_capacity(drafts.len());
+        // One script appends what one author adds; what changes an older entry needs that entry first.
+        let together = |a: &Draft, b: &Draft| [a, b].iter().all(|draft| is_new(draft)) && a.author == b.author;
+        for drafts in drafts.chunk_by(together).flat_map(|drafts| drafts.chunks(SCRIPT_DRAFTS)) {
+            match drafts {
+                [draft] if !is_new(draft) => outcomes.push(match self.amend(room, draft).await {
+                    Err(RoomError::Refused(refusal)) => Err(refusal),
+                    outcome => Ok(outcome?),
+                }),
+                _ => outcomes.extend(self.add(room, drafts).await?),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Appends what changes nothing older, all by one author.
+    async fn add(&self, room: Uuid, drafts: &[Draft]) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+        let outcomes = self.try_append(room, drafts, None).await?;
+        outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Done(appended) => Ok(Ok(appended)),
+                Outcome::Refused(refusal) => Ok(Err(refusal)),
+                Outcome::Absent | Outcome::Moved => Err(RoomError::corrupt("an append that did not happen")),
+            })
+            .collect()
+    }
+
+    /// Appends an edit or a deletion.
+    async fn amend(&self, room: Uuid, draft: &Draft) -> Result<Appended, RoomError> {
         for _ in 0..AMEND_ATTEMPTS {
             let change = match draft.body.target() {
-                Some(target) => self.change(room, target, &draft).await?,
+                Some(target) => self.change(room, target, draft).await?,
                 None => None,
             };
-            let outcome = match self.try_append(room, &draft, change.as_ref(), None).await? {
-                Outcome::Absent => {
-                    let epoch = self.begin(room).await?;
-                    self.try_append(room, &draft, change.as_ref(), Some(epoch)).await?
-                }
-                outcome => outcome,
-            };
-            if let Outcome::Done(appended) = outcome {
-                return Ok(appended);
+            match self.try_append(room, std::slice::from_ref(draft), change.as_ref()).await?.pop() {
+                Some(Outcome::Done(appended)) => return Ok(appended),
+                Some(Outcome::Refused(refusal)) => return Err(refusal.into()),
+                Some(Outcome::Moved | Outcome::Absent) | None => {}
             }
         }
         Err(RoomError::Unavailable("the message is being changed by others".to_owned()))
     }
 
+    /// Runs the script, and once more if the room's log must begin. One outcome for each draft.
     async fn try_append(
         &self,
         room: Uuid,
-        draft: &Draft,
+        drafts: &[Draft],
+        change: Option<&Change>,
+    ) -> Result<Vec<Outcome>, RoomError> {
+        let outcomes = self.run_append(room, drafts, change, None).await?;
+        if !matches!(outcomes.first(), Some(Outcome::Absent)) {
+            return Ok(outcomes);
+        }
+        match self.begin(room).await {
+            Ok(epoch) => self.run_append(room, drafts, change, Some(epoch)).await,
+            Err(RoomError::Refused(refusal)) => Ok(drafts.iter().map(|_| Outcome::Refused(refusal)).collect()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn run_append(
+        &self,
+        room: Uuid,
+        drafts: &[Draft],
         change: Option<&Change>,
         epoch: Option<Uuid>,
-    ) -> Result<Outcome, RoomError> {
-        let notice = match notice_of(draft) {
-            None => String::new(),
-            Some(None) => "-".to_owned(),
-            Some(Some(notice)) => encode(&notice)?,
-        };
-        let window = if draft.author == SYSTEM { 0 } else { NONCE_WINDOW.as_secs() };
+    ) -> Result<Vec<Outcome>, RoomError> {
+        let author = drafts.first().map_or(SYSTEM, |draft| draft.author);
+        let window = if author == SYSTEM { 0 } else { NONCE_WINDOW.as_secs() };
         let (target, before, after) = change.map_or_else(Default::default, |change| {
             (change.target.to_string(), change.before.json.to_string(), change.after.clone())
         });
-        let args = [
-            epoch.map_or_else(String::new, |epoch| epoch.to_string()),
-            draft.nonce.clone().unwrap_or_default(),
-            encode_tail(room, draft)?,
-            draft.at.millis().to_string(),
-            window.to_string(),
-            notice,
-            keys::channel(room),
-            draft.body.person().map_or_else(String::new, |person| person.id.to_string()),
-            target,
-            before,
-            after,
-        ];
-        let keys = vec![keys::log(room), keys::meta(room), keys::nonces(room, draft.author), keys::people(room)];
+        let epoch = epoch.map_or_else(String::new, |epoch| epoch.to_string());
+        let mut args = vec![epoch, window.to_string(), keys::channel(room), target, before, after];
+        for draft in drafts {
+            args.push(draft.nonce.clone().unwrap_or_default());
+            args.push(encode_tail(room, draft)?);
+            args.push(draft.at.millis().to_string());
+            args.push(match notice_of(draft) {
+                None => String::new(),
+                Some(None) => "-".to_owned(),
+                Some(Some(notice)) => encode(&notice)?,
+            });
+            args.push(draft.body.person().map_or_else(String::new, |person| person.id.to_string()));
+        }
+        let keys = vec![keys::log(room), keys::meta(room), keys::nonces(room, author), keys::people(room)];
         let args = args.into_iter().map(Value::from).collect();
         let reply = self.redis.eval(&self.redis.scripts.append, keys, args).await?;
-        let (status, epoch, seq, at, length): (String, String, u64, i64, usize) =
+        let outcomes: Vec<(String, String, u64, i64, usize)> =
             reply.convert().map_err(|_| RoomError::corrupt("a reply to an append that is none"))?;
-        match status.as_str() {
-            "absent" => return Ok(Outcome::Absent),
-            "moved" => return Ok(Outcome::Moved),
-            "closing" => return Err(Refusal::RoomClosed.into()),
-            _ => self.archiver.note_length(room, length),
+        if outcomes.len() != drafts.len() {
+            return Err(RoomError::corrupt("a reply to another append"));
         }
-        let position = Position { epoch: parse_epoch(&epoch)?, seq };
-        Ok(Outcome::Done(Appended { position, at: Timestamp(at), duplicate: status == "known" }))
+        outcomes
+            .into_iter()
+            .map(|(status, epoch, seq, at, length)| match status.as_str() {
+                "absent" => Ok(Outcome::Absent),
+                "moved" => Ok(Outcome::Moved),
+                "closing" => Ok(Outcome::Refused(Refusal::RoomClosed)),
+                _ => {
+                    self.archiver.note_length(room, length);
+                    let position = Position { epoch: parse_epoch(&epoch)?, seq };
+                    Ok(Outcome::Done(Appended { position, at: Timestamp(at), duplicate: status == "known" }))
+                }
+            })
+            .collect()
     }
 
     /// The epoch for the log of a room that has none in Redis.
@@ -282,6 +336,11 @@ impl Inner {
         let all = self.redis.eval(&self.redis.scripts.rewrite, keys, args).await?;
         Ok(all.as_bool().unwrap_or(false))
     }
+}
+
+/// Whether it leaves older entries as they are.
+fn is_new(draft: &Draft) -> bool {
+    draft.body.target().is_none()
 }
 
 fn parse_epoch(text: &str) -> Result<Uuid, RoomError> {

@@ -42,8 +42,8 @@ use uuid::Uuid;
 
 use self::{archiver::Archiver, connection::Redis, live::Live, presence::Registry};
 use super::{
-    Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges, Subscription,
-    archive, decode,
+    Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, Refusal, RoomError, RoomStore, SessionChanges,
+    Subscription, archive, decode,
 };
 use crate::{
     config::SecretUrl,
@@ -148,8 +148,8 @@ impl Drop for RedisRooms {
 
 #[async_trait]
 impl RoomStore for RedisRooms {
-    async fn append(&self, room: Uuid, draft: Draft) -> Result<Appended, RoomError> {
-        self.inner.append(room, draft).await
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+        self.inner.append_all(room, &drafts).await
     }
 
     async fn read(&self, room: Uuid, range: Range, limit: usize) -> Result<Page, RoomError> {
