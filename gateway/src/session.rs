@@ -33,7 +33,7 @@ const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const READ_AT_ONCE: usize = 16;
 /// How long before its token expires a connection is told.
 const EXPIRY_WARNING: Duration = Duration::from_secs(30);
-/// How long the other side may take to receive the end of the connection.
+/// How long what is under way may take when a connection ends, and the other side to receive the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + std::marker::Send>>;
@@ -236,12 +236,23 @@ impl<'a> Session<'a> {
                 () = timer.as_mut() => self.tick(),
             };
             if let Err(reason) = step {
+                if reason.is_some_and(|closing| closing.code != close::SLOW_READER) {
+                    self.finish_running().await;
+                }
                 return reason;
             }
             let due = self.next_due();
             if due != timer.deadline() {
                 timer.as_mut().reset(due);
             }
+        }
+    }
+
+    /// What is under way when the connection is to end is finished and answered first.
+    async fn finish_running(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        if let Ok(replies) = tokio::time::timeout(CLOSE_TIMEOUT, running).await {
+            self.connection.queue.reply_all(replies);
         }
     }
 

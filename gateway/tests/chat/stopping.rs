@@ -2,9 +2,10 @@
 
 use common::{
     rooms::Range,
-    wire::{Frame, close},
+    wire::{Command, Frame, close},
 };
 use loadtest::client::{ConnectionError, Incoming};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::world::{Shapes, World, enter, log, say};
 
@@ -40,4 +41,29 @@ async fn stopping_tells_everyone_to_reconnect_and_loses_nothing() {
         }
         assert_eq!(log.read(room, Range::Latest, 10).await.expect("a page").entries.len(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_finished_and_acknowledged_before_the_close() {
+    let world = World::start(Shapes::Embedded).await;
+    let someone = world.someone("밍기").await;
+    let room = world.meetup(&[&someone]).await;
+    let (mut connection, _) = enter(world.last_url(), &someone, room).await;
+    // Nothing can be appended as long as another writes.
+    let writes = world.first().db.begin().await.expect("a transaction");
+    let send = Command::Send { id: 2, room, nonce: "n".to_owned(), text: "마지막 말".to_owned() };
+    // Read together: whoever has the answer to the first knows that the second is under way.
+    connection.feed_message(Message::text(r#"{"type":"dance","id":1}"#)).await.expect("sent");
+    connection.send(&send).await.expect("sent");
+    let mut told = async |wanted: fn(&Frame) -> bool| {
+        let wanted = |incoming| matches!(incoming, Incoming::Frame(frame) if wanted(&frame)).then_some(());
+        connection.expect(wanted).await
+    };
+    told(|frame| matches!(frame, Frame::Error { id: Some(1), .. })).await.expect("a refusal");
+    world.stop.cancel();
+    told(|frame| matches!(frame, Frame::Reconnect { .. })).await.expect("a warning");
+    drop(writes);
+    told(|frame| matches!(frame, Frame::Ack { id: 2, seq: Some(1), .. })).await.expect("an acknowledgement");
+    let ended = told(|_| false).await;
+    assert!(matches!(ended, Err(ConnectionError::Closed(close::RESTART))), "{ended:?}");
 }
