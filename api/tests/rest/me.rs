@@ -10,6 +10,7 @@ use common::{
     db::sql,
     rooms::SessionChange,
     testing::{Database, redis_url},
+    wire::Person,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -192,7 +193,7 @@ async fn whoever_withdraws_hosts_nothing_that_is_still_to_come() {
 }
 
 /// Where the rows of a table with users' ids are in an export.
-const EXPORTED: [(&str, &str); 10] = [
+const EXPORTED: [(&str, &str); 11] = [
     ("awards", "awards"),
     ("comments", "comments"),
     ("meetup_likes", "likes"),
@@ -200,13 +201,13 @@ const EXPORTED: [(&str, &str); 10] = [
     ("meetups", "hosted_meetups"),
     ("monsters", "monsters"),
     ("room_entries", "messages"),
+    ("room_reads", "read_marks"),
     ("routines", "routines"),
     ("sessions", "sessions"),
     ("workouts", "workouts"),
 ];
 /// Tables with users' ids that say nothing more: sums of other tables, and what the service needs for itself.
-const NOT_EXPORTED: [&str; 6] =
-    ["active_days", "calendar_feeds", "progress", "restore_tokens", "room_reads", "streaks"];
+const NOT_EXPORTED: [&str; 5] = ["active_days", "calendar_feeds", "progress", "restore_tokens", "streaks"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_knows_every_table() {
@@ -260,7 +261,14 @@ async fn an_export_has_everything_and_nothing_of_others() {
             service.post(&format!("/meetups/{left}/comments"), user, comment).await.expect(201);
         }
 
+        for (user, seq) in [(&mingi, 2), (&guest, 3)] {
+            let person = Person { id: user.id.parse().expect("an id"), nickname: "누구".to_owned() };
+            let room = meetup.parse().expect("an id");
+            assert_eq!(service.backends.rooms.mark_read(room, &person, seq).await.expect("marked"), seq);
+        }
+
         let export = service.get("/me/export", &mingi).await.expect(200);
+        assert_eq!(export["read_marks"], json!([{"room": meetup, "seq": 2}]));
         assert_eq!(export["profile"], service.get("/me", &mingi).await.expect(200));
         assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
         assert_eq!(export["hosted_meetups"][0]["id"], json!(meetup));

@@ -228,6 +228,9 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Returns where it is.
     async fn mark_read(&self, room: Uuid, person: &Person, seq: u64) -> Result<u64, RoomError>;
 
+    /// Up to where a person has read; 0 if never.
+    async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError>;
+
     /// Tells everyone in the event's room, once, without storing it.
     async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError>;
 

@@ -256,6 +256,13 @@ impl RoomStore for SqlRooms {
         Ok(mark)
     }
 
+    async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError> {
+        match archive::room(&self.0.db, room).await? {
+            Some(row) => Ok(read_mark(&self.0.db, room, row.epoch, user).await?),
+            None => Ok(0),
+        }
+    }
+
     async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError> {
         self.0.signal(event.clone())
     }

@@ -96,6 +96,9 @@ async fn read_marks_only_move_forward_and_never_beyond_the_log() {
         assert_eq!(there.enter(room, &reader, Uuid::now_v7()).await.expect(name).read_seq, 10, "{name}");
         let stranger = there.enter(room, &person(Uuid::now_v7()), Uuid::now_v7()).await.expect(name);
         assert_eq!(stranger.read_seq, 0, "{name}");
+        for (room, user, mark) in [(room, reader.id, 10), (room, Uuid::now_v7(), 0), (Uuid::now_v7(), reader.id, 0)] {
+            assert_eq!(there.read_mark(room, user).await.expect(name), mark, "{name}");
+        }
         for seq in [3, 7, 10] {
             let expected = Ephemeral::Read { room, user: reader.clone(), seq };
             assert_eq!(next_event(&mut live).await, expected, "{name}");

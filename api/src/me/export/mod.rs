@@ -20,7 +20,7 @@ use uuid::Uuid;
 use self::{
     model::{
         ExportedAward, ExportedComment, ExportedLike, ExportedMeetup, ExportedMembership, ExportedMessage,
-        ExportedSession,
+        ExportedReadMark, ExportedSession,
     },
     sections::Section,
 };
@@ -107,6 +107,7 @@ impl Writer {
         self.section::<Workout>().await?;
         self.section::<ExportedAward>().await?;
         self.section::<Monster>().await?;
+        self.read_marks().await?;
         self.messages().await?;
         self.send("}".to_owned()).await
     }
@@ -124,6 +125,28 @@ impl Writer {
             after = last.key();
             self.send(list(separator, &things)).await?;
             separator = ",";
+        }
+        self.send("]".to_owned()).await
+    }
+
+    async fn read_marks(&self) -> Result<(), ExportError> {
+        self.send(r#","read_marks":["#.to_owned()).await?;
+        let (mut after, mut separator) = (Uuid::nil(), "");
+        loop {
+            let memberships = ExportedMembership::page(&self.cx.db, self.user, after).await?;
+            let Some(last) = memberships.last() else { break };
+            after = last.key();
+            let mut marks = Vec::new();
+            for room in memberships.iter().map(|membership| membership.meetup_id) {
+                match self.cx.rooms.read_mark(room, self.user).await? {
+                    0 => {}
+                    seq => marks.push(ExportedReadMark { room, seq }),
+                }
+            }
+            if !marks.is_empty() {
+                self.send(list(separator, &marks)).await?;
+                separator = ",";
+            }
         }
         self.send("]".to_owned()).await
     }

@@ -37,6 +37,8 @@ pub struct Export {
     pub likes: Vec<ExportedLike>,
     /// Comments on meetups.
     pub comments: Vec<ExportedComment>,
+    /// Up to where the rooms of those meetups were read.
+    pub read_marks: Vec<ExportedReadMark>,
     /// Chat messages, in their present state.
     pub messages: Vec<ExportedMessage>,
 }
@@ -113,6 +115,7 @@ impl Example for Export {
                 created_at: at,
                 updated_at: at,
             }],
+            read_marks: vec![ExportedReadMark { room: id, seq: 1 }],
             messages: vec![message],
         }
     }
@@ -215,6 +218,15 @@ pub struct ExportedComment {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub updated_at: Timestamp,
+}
+
+/// Up to where the user has read.
+#[derive(Debug, Object)]
+pub struct ExportedReadMark {
+    /// The room: its meetup's id.
+    pub room: Uuid,
+    /// The number of the latest entry read.
+    pub seq: u64,
 }
 
 /// A chat message, or a notice, of the user.

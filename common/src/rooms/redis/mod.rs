@@ -190,6 +190,11 @@ impl RoomStore for RedisRooms {
         self.inner.mark_read(room, person, seq).await
     }
 
+    async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError> {
+        let mark: Option<u64> = self.inner.redis.client()?.hget(keys::reads(room), user.to_string()).await?;
+        Ok(mark.unwrap_or(0))
+    }
+
     async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError> {
         self.inner.tell(event).await
     }
