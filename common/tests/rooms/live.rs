@@ -110,8 +110,8 @@ async fn a_subscriber_that_fell_behind_is_told_to_check_and_misses_nothing() {
         fill(&*store, room, 1100).await;
         let mut other = store.subscribe(room).await.expect(name);
         store.append(room, message(Uuid::now_v7(), "last", "끝")).await.expect(name);
-        // Once a newer subscriber has the last entry, the older one's buffer has overflowed.
-        assert_eq!(next_entry(&mut other).await.seq, 1101, "{name}");
+        // Once a newer subscriber has the last entry, perhaps after one that was still on its way, the older one's buffer has overflowed.
+        while next_entry(&mut other).await.seq < 1101 {}
         assert_eq!(next(&mut live).await, Signal::Check, "{name}");
         let mut live = store.subscribe(room).await.expect(name);
         store.append(room, message(Uuid::now_v7(), "more", "더")).await.expect(name);
