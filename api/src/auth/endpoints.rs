@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     input::{Fields, Input},
     me::{model::Profile, withdrawal},
+    meetups,
     no_content::no_content,
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
     server::Tag,
@@ -212,6 +213,11 @@ impl Endpoints {
         let restored = withdrawal::restore(&cx.db, &cx.around, &input.0.restore_token, &device).await?;
         let grant = restored.ok_or(Code::BadRestoreToken)?;
         let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
+        if let Err(error) = meetups::members::come_back(&cx.db, &cx.around, user.id).await {
+            // The account is restored; whoever joins or leaves next moves them up.
+            tracing::warn!(%error, "someone restored may still wait for a free place");
+        }
+        cx.relay.wake();
         Ok(Json(logged_in(&cx, user, grant)?))
     }
 

@@ -18,15 +18,15 @@ pub const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
 /// The first day of the week of whoever names none.
 pub const DEFAULT_WEEK_START: &str = "monday";
 
-/// What a user may change about their account.
+/// What a user changes about their account; what is absent stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct ProfileChange {
     /// As others see it.
-    pub nickname: String,
+    pub nickname: Option<String>,
     /// An IANA name.
-    pub time_zone: String,
+    pub time_zone: Option<String>,
     /// `monday` or `sunday`.
-    pub week_start: String,
+    pub week_start: Option<String>,
 }
 
 /// The email trimmed; noted as wrong unless it is `local@domain` with a dot in the domain.

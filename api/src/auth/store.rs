@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::feeds;
 
 use super::{
-    rules::Profile,
+    rules::ProfileChange,
     sessions::{self, Device, Grant},
 };
 
@@ -171,24 +171,30 @@ pub async fn user_by_email(executor: impl Executor, email: &str) -> Result<Optio
     sql(format!("SELECT {COLUMNS} FROM users WHERE email_key = ?")).bind(fold(email)).optional(executor).await
 }
 
-/// Writes a profile.
+/// Changes what is given of a profile. Returns the account after that, or `None` if it is gone.
 ///
 /// # Errors
 /// [`AccountError::NicknameTaken`], or the database's.
-pub async fn update_profile(executor: impl Executor, user: Uuid, profile: &Profile) -> Result<(), AccountError> {
-    let updated = sql("UPDATE users SET nickname = ?, nickname_key = ?, time_zone = ?, week_start = ? WHERE id = ?")
-        .bind(&profile.nickname)
-        .bind(fold(&profile.nickname))
-        .bind(&profile.time_zone)
-        .bind(&profile.week_start)
+pub async fn change_profile(db: &Db, user: Uuid, change: &ProfileChange) -> Result<Option<User>, AccountError> {
+    let changed = transaction!(db, |tx| async {
+        if lock_active_user(tx, user).await?.is_none() {
+            return Ok(None);
+        }
+        sql("UPDATE users SET nickname = COALESCE(?, nickname), nickname_key = COALESCE(?, nickname_key), \
+             time_zone = COALESCE(?, time_zone), week_start = COALESCE(?, week_start) WHERE id = ?")
+        .bind(change.nickname.as_deref())
+        .bind(change.nickname.as_deref().map(fold))
+        .bind(change.time_zone.as_deref())
+        .bind(change.week_start.as_deref())
         .bind(user)
-        .run(executor)
-        .await;
-    match updated {
-        Ok(_) => Ok(()),
-        Err(DbError::UniqueViolation(_)) => Err(AccountError::NicknameTaken),
-        Err(error) => Err(error.into()),
-    }
+        .run(&mut *tx)
+        .await?;
+        lock_active_user(tx, user).await
+    });
+    changed.map_err(|error| match error {
+        DbError::UniqueViolation(_) => AccountError::NicknameTaken,
+        error => error.into(),
+    })
 }
 
 /// Replaces the password's hash `old` by `new` and ends every session of the user but `keep`. Returns the ids of the

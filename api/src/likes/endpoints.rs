@@ -60,6 +60,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
+        caller.account(&cx).await?;
         let like_count = store::set(&cx.db, &cx.around, id.0, caller.0.user, false).await?;
         Ok(Json(Likes { liked: false, like_count }))
     }

@@ -42,12 +42,11 @@ impl Endpoints {
         caller: Caller,
         input: Input<ProfileChanges>,
     ) -> Result<Json<Profile>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NicknameTaken]) }>> {
-        let user = caller.account(&cx).await?;
         let mut fields = Fields::new();
-        let profile = rules::changed(&mut fields, &user, input.0);
+        let change = rules::change(&mut fields, input.0);
         fields.finish()?;
-        store::update_profile(&cx.db, user.id, &profile).await?;
-        Ok(Json(caller.account(&cx).await?.into()))
+        let changed = store::change_profile(&cx.db, caller.0.user, &change).await?;
+        Ok(Json(changed.ok_or(Code::Unauthenticated)?.into()))
     }
 
     /// Change your password

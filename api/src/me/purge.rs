@@ -2,6 +2,8 @@
 //!
 //! Their chat messages stay, from "탈퇴한 회원", and so do meetups they hosted, for the people who took part.
 
+use std::collections::BTreeMap;
+
 use common::{
     db::{Db, DbError, Tx, sql},
     membership::MemberState,
@@ -136,32 +138,48 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
     }
 }
 
+/// Takes the `rows` of a user out of the counts of their meetups: of those alone, however many meetups there are.
+async fn uncount(tx: &mut Tx, user: Uuid, rows: &str, column: &str) -> Result<(), DbError> {
+    let mut after = Uuid::nil();
+    loop {
+        let counts: Vec<(Uuid, i64)> = sql(format!(
+            "SELECT meetup_id, COUNT(*) FROM {rows} AND user_id = ? AND meetup_id > ? \
+             GROUP BY meetup_id ORDER BY meetup_id LIMIT ?"
+        ))
+        .bind(user)
+        .bind(after)
+        .bind(BATCH)
+        .all(&mut *tx)
+        .await?;
+        let Some((last, _)) = counts.last() else { return Ok(()) };
+        after = *last;
+        let mut meetups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
+        for (meetup, count) in counts {
+            meetups.entry(count).or_default().push(meetup);
+        }
+        for (count, meetups) in meetups {
+            sql(format!("UPDATE meetups SET {column} = {column} - ? WHERE id IN "))
+                .bind(count)
+                .push_list(meetups)
+                .run(&mut *tx)
+                .await?;
+        }
+    }
+}
+
 /// Removes every row of the account. Tables that name it by a foreign key with `ON DELETE CASCADE` follow by themselves.
 async fn remove(tx: &mut Tx, user: Uuid) -> Result<(), DbError> {
     if store::lock_user(tx, user).await?.is_none() {
         return Ok(());
     }
-    for (state, column) in [(MemberState::Member, "member_count"), (MemberState::Waiting, "waiting_count")] {
-        sql(format!(
-            "UPDATE meetups SET {column} = {column} - 1 WHERE id IN \
-             (SELECT meetup_id FROM meetup_members WHERE user_id = ? AND state = ?)"
-        ))
-        .bind(user)
-        .bind(state.as_str())
-        .run(&mut *tx)
-        .await?;
+    for (rows, column) in [
+        ("meetup_members WHERE state = 'member'", "member_count"),
+        ("meetup_members WHERE state = 'waiting'", "waiting_count"),
+        ("meetup_likes WHERE 1 = 1", "like_count"),
+        ("comments WHERE 1 = 1", "comment_count"),
+    ] {
+        uncount(tx, user, rows, column).await?;
     }
-    sql("UPDATE meetups SET like_count = like_count - 1 WHERE id IN (SELECT meetup_id FROM meetup_likes WHERE user_id = ?)")
-        .bind(user)
-        .run(&mut *tx)
-        .await?;
-    sql("UPDATE meetups SET comment_count = comment_count - \
-         (SELECT COUNT(*) FROM comments c WHERE c.meetup_id = meetups.id AND c.user_id = ?) \
-         WHERE id IN (SELECT meetup_id FROM comments WHERE user_id = ?)")
-    .bind(user)
-    .bind(user)
-    .run(&mut *tx)
-    .await?;
     for statement in [
         "DELETE FROM meetup_members WHERE user_id = ?",
         "DELETE FROM meetup_likes WHERE user_id = ?",

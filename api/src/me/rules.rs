@@ -6,22 +6,19 @@ use common::time::Timestamp;
 
 use super::model::ProfileChanges;
 use crate::{
-    auth::{
-        rules::{self, Profile},
-        store::User,
-    },
+    auth::rules::{self, ProfileChange},
     input::Fields,
 };
 
-/// The user's profile after the changes; what is wrong with them is noted.
-pub fn changed(fields: &mut Fields, user: &User, changes: ProfileChanges) -> Profile {
+/// The changes as they are written; what is wrong with them is noted.
+pub fn change(fields: &mut Fields, changes: ProfileChanges) -> ProfileChange {
     let nickname = fields.given("nickname", changes.nickname);
     let time_zone = fields.given("timezone", changes.timezone);
     let week_start = fields.given("week_start", changes.week_start);
-    Profile {
-        nickname: nickname.map_or_else(|| user.nickname.clone(), |value| rules::nickname(fields, &value)),
-        time_zone: time_zone.map_or_else(|| user.time_zone.clone(), |value| rules::time_zone(fields, Some(&value))),
-        week_start: week_start.map_or_else(|| user.week_start.clone(), |value| rules::week_start(fields, Some(&value))),
+    ProfileChange {
+        nickname: nickname.map(|value| rules::nickname(fields, &value)),
+        time_zone: time_zone.map(|value| rules::time_zone(fields, Some(&value))),
+        week_start: week_start.map(|value| rules::week_start(fields, Some(&value))),
     }
 }
 

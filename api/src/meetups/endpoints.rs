@@ -281,6 +281,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Left, Problem<{ SECURED | codes(&[Code::NotFound, Code::HostCannotLeave]) }>> {
+        caller.account(&cx).await?;
         members::leave(&cx.db, &cx.around, id.0, caller.0.user).await?;
         cx.relay.wake();
         Ok(Left::Done)

@@ -29,6 +29,8 @@ pub struct Locked {
     pub capacity: Option<i64>,
     /// Places taken.
     pub member_count: i64,
+    /// Who waits for one.
+    pub waiting_count: i64,
 }
 
 impl Locked {
@@ -49,7 +51,7 @@ impl Locked {
 /// [`MeetupError::NotFound`], or the database's.
 pub async fn lock(tx: &mut Tx, meetup: Uuid) -> Result<Locked, MeetupError> {
     let select = format!(
-        "SELECT host_id, ends_at, cancelled_at, capacity, member_count FROM meetups WHERE id = ?{}",
+        "SELECT host_id, ends_at, cancelled_at, capacity, member_count, waiting_count FROM meetups WHERE id = ?{}",
         tx.dialect().for_update()
     );
     sql(select).bind(meetup).optional(tx).await?.ok_or(MeetupError::NotFound)
@@ -83,6 +85,16 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<O
         .await
 }
 
+/// Which of `meetups`, few, someone has a row in.
+///
+/// # Errors
+/// See [`DbError`].
+pub async fn among(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+    let find = sql("SELECT meetup_id FROM meetup_members WHERE user_id = ? AND meetup_id IN ").bind(user);
+    let found: Vec<(Uuid,)> = find.push_list(meetups.iter().copied()).all(executor).await?;
+    Ok(found.into_iter().map(|(meetup,)| meetup).collect())
+}
+
 /// Joins a meetup, or its waiting list when it is full. Joining twice is the same as once.
 ///
 /// # Errors
@@ -92,7 +104,11 @@ pub async fn join(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid) -> R
 }
 
 async fn join_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
-    let (locked, now) = (lock(tx, meetup).await?, around.clock.now());
+    let (mut locked, now) = (lock(tx, meetup).await?, around.clock.now());
+    if has_left_someone_waiting(&locked, now) {
+        move_up(tx, around, meetup, locked.free_places()).await?;
+        locked = lock(tx, meetup).await?;
+    }
     match find(&mut *tx, meetup, user).await? {
         Some(row) if row.is(MemberState::Removed) => return Err(MeetupError::Removed),
         Some(row) => return Ok(row),
@@ -116,6 +132,42 @@ async fn join_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -
         tell(tx, around, meetup, user, Change::Joined).await?;
     }
     Ok(MembershipRow { state: state.as_str().to_owned(), since })
+}
+
+/// Whether someone waits although there is a place: they had withdrawn when it became free, and have come back.
+fn has_left_someone_waiting(locked: &Locked, now: Timestamp) -> bool {
+    locked.waiting_count > 0 && locked.free_places() > 0 && !locked.is_over(now)
+}
+
+/// Gives someone who has come back the places that became free while they were away.
+///
+/// # Errors
+/// See [`MeetupError`].
+pub async fn come_back(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), MeetupError> {
+    let mut after = Uuid::nil();
+    loop {
+        let waits: Vec<(Uuid,)> = sql("SELECT m.id FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
+             WHERE mm.user_id = ? AND mm.state = ? AND m.id > ? AND m.cancelled_at IS NULL AND m.ends_at > ? \
+             ORDER BY m.id LIMIT ?")
+        .bind(user)
+        .bind(MemberState::Waiting.as_str())
+        .bind(after)
+        .bind(around.clock.now())
+        .bind(BATCH)
+        .all(db)
+        .await?;
+        let Some((last,)) = waits.last() else { return Ok(()) };
+        after = *last;
+        for (meetup,) in waits {
+            transaction!(db, |tx| async {
+                let locked = lock(tx, meetup).await?;
+                if has_left_someone_waiting(&locked, around.clock.now()) {
+                    move_up(tx, around, meetup, locked.free_places()).await?;
+                }
+                Ok::<_, MeetupError>(())
+            })?;
+        }
+    }
 }
 
 /// A time later than that of everyone who waits: two who come within a millisecond, or to services whose clocks differ, wait in the

@@ -88,7 +88,7 @@ pub struct NewMeetup {
     pub place: Place,
     /// In the future.
     pub starts_at: Timestamp,
-    /// Not before `starts_at`.
+    /// Not before `starts_at`, and at most 14 days after it.
     pub ends_at: Timestamp,
     /// 2–500 people, the host among them; absent: any number.
     pub capacity: Option<u32>,
@@ -133,7 +133,7 @@ pub struct MeetupChanges {
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     #[serde(default)]
     pub starts_at: MaybeUndefined<Timestamp>,
-    /// In the future, and not before `starts_at`.
+    /// In the future, not before `starts_at`, and at most 14 days after it.
     #[oai(skip_serializing_if = "MaybeUndefined::is_undefined")]
     #[serde(default)]
     pub ends_at: MaybeUndefined<Timestamp>,

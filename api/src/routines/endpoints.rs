@@ -132,7 +132,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        let deleted = store::delete(&cx.db, &cx.around, caller.0.user, id.0).await?;
-        if deleted { Ok(Deleted::Done) } else { Err(Code::NotFound.into()) }
+        store::delete(&cx.db, &cx.around, caller.0.user, id.0).await?;
+        Ok(Deleted::Done)
     }
 }

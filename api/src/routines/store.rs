@@ -117,18 +117,20 @@ pub async fn edit(
     id: Uuid,
     content: &Content,
 ) -> Result<Routine, RoutineError> {
-    let update =
-        sql("UPDATE routines SET name = ?, name_key = ?, actions = ?, updated_at = ? WHERE id = ? AND user_id = ?")
-            .bind(&content.name)
-            .bind(fold(&content.name))
-            .bind(content.actions.to_text())
-            .bind(around.clock.now())
-            .bind(id)
-            .bind(user);
-    if named(update.run(db).await)? == 0 {
-        return Err(RoutineError::NotFound);
-    }
-    find(db, user, id).await?.ok_or(RoutineError::NotFound)
+    let now = around.clock.now();
+    transaction!(db, |tx| async {
+        Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
+        let update =
+            sql("UPDATE routines SET name = ?, name_key = ?, actions = ?, updated_at = ? WHERE id = ? AND user_id = ?")
+                .bind(&content.name)
+                .bind(fold(&content.name))
+                .bind(content.actions.to_text())
+                .bind(now)
+                .bind(id)
+                .bind(user);
+        named(update.run(&mut *tx).await)?;
+        find(&mut *tx, user, id).await?.ok_or(RoutineError::NotFound)
+    })
 }
 
 fn named(outcome: Result<u64, DbError>) -> Result<u64, RoutineError> {
@@ -138,18 +140,18 @@ fn named(outcome: Result<u64, DbError>) -> Result<u64, RoutineError> {
     })
 }
 
-/// Deletes a routine; its workouts stay. Returns whether there was one to delete.
+/// Deletes a routine; its workouts stay.
 ///
 /// # Errors
-/// See [`DbError`].
-pub async fn delete(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Result<bool, DbError> {
+/// [`RoutineError::NotFound`] if there was none to delete.
+pub async fn delete(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Result<(), RoutineError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         // Whoever starts a workout of it holds the same lock.
-        Calendar::lock(tx, user, now).await?;
+        Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
         let deleted =
             sql("DELETE FROM routines WHERE id = ? AND user_id = ?").bind(id).bind(user).run(&mut *tx).await?;
-        Ok::<_, DbError>(deleted > 0)
+        if deleted > 0 { Ok(()) } else { Err(RoutineError::NotFound) }
     })
 }
 

@@ -150,11 +150,30 @@ async fn a_withdrawn_account_can_be_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_back_gets_the_place_that_became_free_meanwhile() {
+    for database in Database::ALL {
+        let service = Service::start(database).await;
+        let (host, member) = (service.sign_up("무너").await, service.sign_up("몽실").await);
+        let mingi = sign_up(&service, "a@example.com", "밍기").await;
+        let membership = format!("/meetups/{}/membership", open_meetup(&service, &host, 3).await);
+        service.put(&membership, &member, None).await.expect(200);
+        assert_eq!(service.put(&membership, &mingi, None).await.expect(200)["state"], "waiting");
+        service.delete("/me", &mingi).await.expect(204);
+        service.delete(&membership, &member).await.expect(204);
+        let refused = log_in(&service, "a@example.com", "stretch2gether").await.refused(403, "account_withdrawn");
+        let back = user_of(&restore(&service, &refused["restore_token"]).await.expect(200));
+        assert_eq!(service.put(&membership, &back, None).await.expect(200)["state"], "member");
+        assert_eq!(service.put(&membership, &member, None).await.expect(200)["state"], "waiting");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_withdraws_hosts_nothing_that_is_still_to_come() {
     for database in Database::ALL {
         let service = Service::start(database).await;
         let (mingi, friend) = (service.sign_up("밍기").await, service.sign_up("무너").await);
         let handed = open_meetup(&service, &friend, 3).await;
+        let routine = format!("/routines/{}", routine(&service, &mingi, "아침", 2).await);
         service.put(&format!("/meetups/{handed}/membership"), &mingi, None).await.expect(200);
         let open = async |_| {
             let answer = service.post("/meetups", &mingi, new_meetup(&service, 3)).await;
@@ -180,6 +199,11 @@ async fn whoever_withdraws_hosts_nothing_that_is_still_to_come() {
         assert_eq!(still_hosted, Some(0));
 
         // Their access token is valid for some minutes still: nothing is done with it.
+        let content = json!({"name": "저녁", "actions": [{"action_id": "squat", "repetitions": 1}]});
+        service.put(&routine, &mingi, Some(content)).await.refused(401, "unauthenticated");
+        service.delete(&routine, &mingi).await.refused(401, "unauthenticated");
+        service.delete(&format!("/meetups/{handed}/membership"), &mingi).await.refused(401, "unauthenticated");
+        service.delete(&format!("/meetups/{handed}/like"), &mingi).await.refused(401, "unauthenticated");
         let other = open_meetup(&service, &friend, 3).await;
         service.post("/meetups", &mingi, new_meetup(&service, 3)).await.refused(401, "unauthenticated");
         service.put(&format!("/meetups/{other}/membership"), &mingi, None).await.refused(401, "unauthenticated");
@@ -247,11 +271,17 @@ async fn an_export_has_everything_and_nothing_of_others() {
             let message = json!({"text": format!("{i}번째 \"말\""), "nonce": format!("n-{i}")});
             service.post(&format!("/meetups/{meetup}/messages"), user, message).await.expect(201);
         };
+        let mark = async |meetup: &str, user: &User, seq: u64| {
+            let person = Person { id: user.id.parse().expect("an id"), nickname: "누구".to_owned() };
+            let room = meetup.parse().expect("an id");
+            assert_eq!(service.backends.rooms.mark_read(room, &person, seq).await.expect("marked"), seq);
+        };
         for (i, user) in [&mingi, &guest, &mingi].into_iter().enumerate() {
             say(&meetup, user, i).await;
         }
         say(&left, &mingi, 3).await;
         say(&left, &guest, 4).await;
+        mark(&left, &mingi, 1).await;
         service.delete(&format!("/meetups/{left}/membership"), &mingi).await.expect(204);
         work_out(&service, &mingi).await;
         work_out(&service, &guest).await;
@@ -261,14 +291,11 @@ async fn an_export_has_everything_and_nothing_of_others() {
             service.post(&format!("/meetups/{left}/comments"), user, comment).await.expect(201);
         }
 
-        for (user, seq) in [(&mingi, 2), (&guest, 3)] {
-            let person = Person { id: user.id.parse().expect("an id"), nickname: "누구".to_owned() };
-            let room = meetup.parse().expect("an id");
-            assert_eq!(service.backends.rooms.mark_read(room, &person, seq).await.expect("marked"), seq);
-        }
+        mark(&meetup, &mingi, 2).await;
+        mark(&meetup, &guest, 3).await;
 
         let export = service.get("/me/export", &mingi).await.expect(200);
-        assert_eq!(export["read_marks"], json!([{"room": meetup, "seq": 2}]));
+        assert_eq!(export["read_marks"], json!([{"room": meetup, "seq": 2}, {"room": left, "seq": 1}]));
         assert_eq!(export["profile"], service.get("/me", &mingi).await.expect(200));
         assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
         assert_eq!(export["hosted_meetups"][0]["id"], json!(meetup));

@@ -60,6 +60,53 @@ async fn many_phones_at_once_are_served_or_refused_for_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_many_want_at_once_is_given_once() {
+    for database in Database::ALL {
+        let service = &Service::start_for_months(database).await;
+        let users = join_all((0..6).map(|n| async move { service.sign_up(&format!("밍기 {n}")).await })).await;
+        let mingi = &users[0];
+        let mut routines = Vec::new();
+        for n in 0..6 {
+            routines.push(routine(service, mingi, &format!("아침 {n}"), 1).await);
+        }
+        for round in 0..15 {
+            let (nickname, name) = (format!("모두의 이름 {round}"), format!("모두의 저녁 {round}"));
+            let renames = users.iter().map(|user| service.patch("/me", user, json!({"nickname": nickname})));
+            let content = json!({"name": name, "actions": [{"action_id": "squat", "repetitions": 1}]});
+            let paths: Vec<String> = routines.iter().map(|routine| format!("/routines/{routine}")).collect();
+            let edits = paths.iter().map(|path| service.put(path, mingi, Some(content.clone())));
+            let (renames, edits) = futures_util::join!(join_all(renames), join_all(edits));
+            for (answers, taken) in [(renames, "nickname_taken"), (edits, "routine_name_taken")] {
+                let given = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
+                assert!(given == 1 && answers.iter().all(|answer| has_reason(answer, &[taken])), "{database:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_a_profile_that_change_at_once_all_change() {
+    for database in Database::ALL {
+        let service = &Service::start_for_months(database).await;
+        let mingi = &service.sign_up("밍기").await;
+        for round in 0..10 {
+            let zone = if round % 2 == 0 { "America/New_York" } else { "Asia/Seoul" };
+            let start = if round % 2 == 0 { "sunday" } else { "monday" };
+            let changes =
+                [json!({"nickname": format!("밍기 {round}")}), json!({"timezone": zone}), json!({"week_start": start})];
+            let answers = join_all(changes.iter().map(|change| service.patch("/me", mingi, change.clone()))).await;
+            answers.into_iter().for_each(|answer| drop(answer.expect(200)));
+            let profile = service.get("/me", mingi).await.expect(200);
+            for change in changes {
+                for (field, value) in change.as_object().expect("an object") {
+                    assert_eq!(&profile[field], value, "{database:?} {round}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_routine_that_is_deleted_while_it_is_begun_leaves_a_whole_workout_or_none() {
     for database in Database::ALL {
         let service = Service::start_for_months(database).await;

@@ -28,6 +28,7 @@ use super::model::Profile;
 use crate::{
     auth::store::User,
     context::Context,
+    meetups::members,
     monsters::{self, model::Monster},
     problem::{Code, Failure},
     routines::model::Routine,
@@ -123,8 +124,7 @@ impl Writer {
             let things = T::page(&self.cx.db, self.user, after).await?;
             let Some(last) = things.last() else { break };
             after = last.key();
-            self.send(list(separator, &things)).await?;
-            separator = ",";
+            separator = self.rows(separator, &things).await?;
         }
         self.send("]".to_owned()).await
     }
@@ -136,19 +136,41 @@ impl Writer {
             let memberships = ExportedMembership::page(&self.cx.db, self.user, after).await?;
             let Some(last) = memberships.last() else { break };
             after = last.key();
-            let mut marks = Vec::new();
-            for room in memberships.iter().map(|membership| membership.meetup_id) {
-                match self.cx.rooms.read_mark(room, self.user).await? {
-                    0 => {}
-                    seq => marks.push(ExportedReadMark { room, seq }),
-                }
-            }
-            if !marks.is_empty() {
-                self.send(list(separator, &marks)).await?;
-                separator = ",";
-            }
+            let marks = self.marks_of(memberships.into_iter().map(|membership| membership.meetup_id)).await?;
+            separator = self.rows(separator, &marks).await?;
+        }
+        // And of the rooms that were left.
+        let mut after = Uuid::nil();
+        loop {
+            let rooms = self.cx.rooms.rooms_of(self.user, after, ROOMS).await?;
+            let Some(last) = rooms.last() else { break };
+            after = *last;
+            let known = members::among(&self.cx.db, self.user, &rooms).await?;
+            let left = rooms.into_iter().filter(|room| !known.contains(room));
+            let marks = self.marks_of(left).await?;
+            separator = self.rows(separator, &marks).await?;
         }
         self.send("]".to_owned()).await
+    }
+
+    async fn marks_of(&self, rooms: impl Iterator<Item = Uuid>) -> Result<Vec<ExportedReadMark>, ExportError> {
+        let mut marks = Vec::new();
+        for room in rooms {
+            match self.cx.rooms.read_mark(room, self.user).await? {
+                0 => {}
+                seq => marks.push(ExportedReadMark { room, seq }),
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Writes rows of a list. Returns what goes before the next.
+    async fn rows<T: ToJSON>(&self, separator: &'static str, rows: &[T]) -> Result<&'static str, ExportError> {
+        if rows.is_empty() {
+            return Ok(separator);
+        }
+        self.send(list(separator, rows)).await?;
+        Ok(",")
     }
 
     async fn messages(&self) -> Result<(), ExportError> {
@@ -174,10 +196,7 @@ impl Writer {
             after = last.seq;
             let entries = page.entries.iter().map(|raw| raw.parse()).collect::<Result<Vec<_>, _>>()?;
             let mine: Vec<ExportedMessage> = entries.into_iter().filter_map(|entry| self.message(entry)).collect();
-            if !mine.is_empty() {
-                self.send(list(separator, &mine)).await?;
-                separator = ",";
-            }
+            separator = self.rows(separator, &mine).await?;
         }
     }
 

@@ -37,7 +37,7 @@ pub struct Export {
     pub likes: Vec<ExportedLike>,
     /// Comments on meetups.
     pub comments: Vec<ExportedComment>,
-    /// Up to where the rooms of those meetups were read.
+    /// Up to where rooms were read.
     pub read_marks: Vec<ExportedReadMark>,
     /// Chat messages, in their present state.
     pub messages: Vec<ExportedMessage>,

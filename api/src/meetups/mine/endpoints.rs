@@ -28,6 +28,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
         /// What you have to do with them.
+        #[oai(example = "Involvement::example")]
         role: Query<Involvement>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,

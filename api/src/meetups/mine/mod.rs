@@ -20,3 +20,10 @@ pub enum Involvement {
     /// Wrote a comment on it.
     Commented,
 }
+
+impl Involvement {
+    /// For the OpenAPI document.
+    pub const fn example() -> Self {
+        Self::Joined
+    }
+}
