@@ -325,6 +325,9 @@ impl Room {
                 Step::Known => return true,
                 Step::Gap { .. } | Step::NewEpoch => return false,
             }
+            if let Some(head) = &head {
+                apply(&state, seq, head);
+            }
             state.gathered.push((seq, Encoded::text(&json)));
             state.remember(entry);
             head.is_some() || state.gathered.len() >= MAX_GATHERED || state.delivered_at.elapsed() >= GATHER
@@ -332,7 +335,7 @@ impl Room {
         if at_once {
             self.hand_out().await;
         }
-        for gone in head.map(|head| apply(&mut self.lock(), seq, &head)).unwrap_or_default() {
+        for gone in head.map(|head| vacate(&mut self.lock(), seq, &head)).unwrap_or_default() {
             let (store, room) = (Arc::clone(&self.store), self.id);
             // Presence forgets them by itself if this fails.
             tokio::spawn(async move { store.exit(room, gone.user, gone.connection).await });
@@ -450,27 +453,30 @@ impl Room {
     }
 }
 
-/// What the entry numbered `seq` changes about who may do what. Returns the seats that are given up by it. Seats that were
-/// taken with the entry know already.
-fn apply(state: &mut State, seq: u64, head: &Head<'_>) -> Vec<Arc<Seat>> {
-    let told = |seat: &Arc<Seat>| seat.after() < seq;
+/// What the entry numbered `seq` changes about who may do what: before anyone is told, for whoever is told may act on it at once.
+/// Seats that were taken with the entry know already.
+fn apply(state: &State, seq: u64, head: &Head<'_>) {
     match (head.kind, head.change, &head.user) {
-        ("member", Some(Change::Left | Change::Removed), Some(user)) => {
-            // They have just been told; from now on they hear nothing.
-            let leaves = |seat: &Arc<Seat>| seat.user == user.id && told(seat);
-            let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.seats).into_iter().partition(leaves);
-            state.seats = stay;
-            gone.iter().for_each(|seat| seat.vacate());
-            if state.seats.is_empty() {
-                state.empty_since.get_or_insert_with(Instant::now);
-            }
-            return gone;
-        }
         ("member", Some(Change::Host), Some(user)) => {
-            state.seats.iter().filter(|seat| told(seat)).for_each(|seat| seat.set_host(user.id));
+            state.seats.iter().filter(|seat| seat.after() < seq).for_each(|seat| seat.set_host(user.id));
         }
         ("closed", ..) => state.seats.iter().for_each(|seat| seat.set_read_only()),
         _ => {}
     }
-    Vec::new()
+}
+
+/// Returns the seats that are given up by the entry numbered `seq`: their user has just been told, and from now on they hear nothing.
+/// Seats that were taken with the entry are of someone who has come back.
+fn vacate(state: &mut State, seq: u64, head: &Head<'_>) -> Vec<Arc<Seat>> {
+    let ("member", Some(Change::Left | Change::Removed), Some(user)) = (head.kind, head.change, &head.user) else {
+        return Vec::new();
+    };
+    let leaves = |seat: &Arc<Seat>| seat.user == user.id && seat.after() < seq;
+    let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.seats).into_iter().partition(leaves);
+    state.seats = stay;
+    gone.iter().for_each(|seat| seat.vacate());
+    if state.seats.is_empty() {
+        state.empty_since.get_or_insert_with(Instant::now);
+    }
+    gone
 }
