@@ -1,6 +1,6 @@
 //! The few REST calls that tests and load programs make.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::wire::Entry;
 use reqwest::{Method, StatusCode};
@@ -11,6 +11,10 @@ use crate::failure::{Failure, Outcome};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the service may be unavailable after Redis is back: its connections return within that.
+const UNAVAILABLE: Duration = Duration::from_secs(5);
+/// How soon a page is asked for again meanwhile.
+const AGAIN: Duration = Duration::from_millis(100);
 /// The password of every user that a test program signs up.
 pub const PASSWORD: &str = "mingizuk-1234";
 
@@ -149,15 +153,24 @@ impl Rest {
         self.put(&format!("/meetups/{meetup}/membership"), None).await.map(drop)
     }
 
-    /// The whole history of a room, oldest first, page by page.
+    /// The whole history of a room, oldest first, page by page. While the service says that it is unavailable, which is temporary, the
+    /// page is asked for again, for 5 s at most.
     ///
     /// # Errors
-    /// Every answer but success.
+    /// Every other answer but success.
     pub async fn history(&self, room: Uuid) -> Outcome<Vec<Entry>> {
         let mut entries: Vec<Entry> = Vec::new();
         loop {
             let after = entries.last().map_or(0, |entry| entry.seq);
-            let mut page = self.get(&format!("/meetups/{room}/messages?after={after}&limit=50")).await?;
+            let path = format!("/meetups/{room}/messages?after={after}&limit=50");
+            let until = Instant::now() + UNAVAILABLE;
+            let mut page = loop {
+                match self.call(Method::GET, &path, None).await? {
+                    (status, page) if status.is_success() => break page,
+                    (StatusCode::SERVICE_UNAVAILABLE, _) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                    (status, answer) => return Err(Failure::new(format!("GET {path}: {status} {answer}"))),
+                }
+            };
             let items: Vec<Entry> = serde_json::from_value(page["items"].take())?;
             if items.is_empty() {
                 return Ok(entries);
