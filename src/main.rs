@@ -18,7 +18,7 @@ use common::{
     bootstrap::{Backends, Shape, StartError},
     config::{Config, ConfigError},
     db::Db,
-    ids::Surroundings,
+    ids::Env,
 };
 
 /// Small pieces of memory come and go with every frame, on every thread; the system's allocator would take 5 % to 20 % more
@@ -161,7 +161,7 @@ async fn migrate(config: &Config) -> Result<(), StartError> {
 
 async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), Failure> {
     demo::check(&config)?;
-    let backends = Backends::connect(config, Shape::AllInOne, Surroundings::default()).await?;
+    let backends = Backends::connect(config, Shape::AllInOne, Env::default()).await?;
     let mut file = BufWriter::new(File::create(tokens).map_err(DemoError::File)?);
     let outcome = demo::fill(&backends, plan, &mut file).await;
     backends.close().await;

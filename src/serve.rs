@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use common::{
     bootstrap::{Backends, Shape, StartError},
     config::{Config, ConfigError},
-    ids::Surroundings,
+    ids::Env,
     telemetry,
 };
 use tokio::{
@@ -113,7 +113,7 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     let patience = config.shutdown_timeout + GRACE;
     let _locked = lock::database(&config.database_url)?;
     let backends = tokio::select! {
-        backends = Backends::connect(config, shape, Surroundings::default()) => backends?,
+        backends = Backends::connect(config, shape, Env::default()) => backends?,
         () = stop.cancelled() => return Ok(()),
     };
     let ready = ready_line(api.as_ref(), gateway.as_ref())?;

@@ -2,10 +2,6 @@
 
 #![expect(clippy::expect_used, reason = "tests")]
 
-use common::{
-    testing::{Database, redis_url},
-    wire::{Body, CloseReason, close},
-};
 use loadtest::{
     client::{Connection, ConnectionError, Greeting, Incoming},
     rest::{PASSWORD, Rest},
@@ -13,7 +9,9 @@ use loadtest::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use testing::{Database, redis_url};
 use uuid::Uuid;
+use wire::{Body, CloseReason, close};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mingizuk");
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use common::{
     config::SecretUrl,
     db::{Db, sql},
-    testing::{Database, redis_url},
 };
 use loadtest::servers::{Role, Setup, Signal, free_port};
 use tempfile::TempDir;
+use testing::{Database, redis_url};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mingizuk");
 

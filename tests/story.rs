@@ -5,10 +5,6 @@
 
 use std::time::Duration;
 
-use common::{
-    testing::{Database, redis_url},
-    wire::{Body, Change, Command, Entry, ErrorCode, Frame, close},
-};
 use loadtest::{
     client::{Client, Connection, ConnectionError, Greeting, Options, Refusal, View},
     rest::{Rest, User},
@@ -16,7 +12,9 @@ use loadtest::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use testing::{Database, redis_url};
 use uuid::Uuid;
+use wire::{Body, Change, Command, Entry, ErrorCode, Frame, close};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mingizuk");
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -32,6 +32,7 @@ mod docs;
 pub mod examples;
 pub mod feeds;
 pub mod history;
+mod idle_timeout;
 pub mod input;
 pub mod jobs;
 pub mod likes;
@@ -46,8 +47,8 @@ pub mod problem;
 pub mod room;
 pub mod routines;
 pub mod server;
-mod silence;
 pub mod stream;
+pub mod tags;
 pub mod today;
 pub mod workouts;
 

@@ -10,7 +10,7 @@ use poem::{
     listener::TcpAcceptor,
 };
 use poem_openapi::{
-    OpenApi, OpenApiService, OperationId, Tags,
+    OpenApi, OpenApiService, OperationId,
     error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError},
 };
 use tokio::net::TcpListener;
@@ -22,47 +22,20 @@ use crate::{
     actions, auth, comments,
     context::Context,
     cors::{self, Origins},
-    docs, feeds, history, jobs, likes, me, meetups,
+    docs, feeds, history,
+    idle_timeout::IdleTimeout,
+    jobs, likes, me, meetups,
     metrics::Metrics,
     monsters, page, places,
     problem::{Code, Failure, Language},
     room, routines,
-    silence::Impatient,
+    tags::BASE,
     today, workouts,
 };
 
-/// Where the operations live.
-pub const BASE: &str = "/api/v1";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request id that a client may choose, at most.
 const MAX_REQUEST_ID: usize = 64;
-
-/// The groups of operations.
-#[derive(Tags)]
-pub enum Tag {
-    /// Accounts and log-in sessions.
-    Auth,
-    /// Oneself.
-    Me,
-    /// Actions, presets, and the routines made of them.
-    Routines,
-    /// Runs of routines.
-    Workouts,
-    /// Monsters that grow.
-    Monsters,
-    /// What one did on which days.
-    History,
-    /// Meetups and their members.
-    Meetups,
-    /// Comments on meetups.
-    Comments,
-    /// Meetups for calendar programs.
-    Calendars,
-    /// Places to meet at.
-    Places,
-    /// A meetup's room: its log and its notice.
-    Room,
-}
 
 fn service() -> OpenApiService<impl OpenApi, ()> {
     let api = (
@@ -222,7 +195,7 @@ pub async fn launch(
     let relay = tokio::spawn(context.relay.clone().run(stop.clone()));
     let jobs = tokio::spawn(jobs::run_configured(context.clone(), stop.clone()));
     let patience = context.config.shutdown_timeout;
-    let acceptor = Impatient::new(TcpAcceptor::from_tokio(listener)?, context.config.connections);
+    let acceptor = IdleTimeout::new(TcpAcceptor::from_tokio(listener)?, context.config.connections);
     let stopped = async move {
         stop.cancelled().await;
         ops.drain();

@@ -21,9 +21,9 @@ type Asked<K, V> = (K, oneshot::Sender<Result<V, String>>);
 
 /// Looks things up in batches, one batch after the other. Ends with its last handle.
 #[derive(Debug)]
-pub struct Batches<K, V>(mpsc::Sender<Asked<K, V>>);
+pub struct BatchLoader<K, V>(mpsc::Sender<Asked<K, V>>);
 
-impl<K: Clone + Send + 'static, V: Send + 'static> Batches<K, V> {
+impl<K: Clone + Send + 'static, V: Send + 'static> BatchLoader<K, V> {
     /// `load` returns a value for each key, in the order of the keys.
     pub fn new<F>(load: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
     where
@@ -87,7 +87,7 @@ mod tests {
     async fn who_comes_while_a_look_up_is_under_way_is_looked_up_together() {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let gate = Arc::new(Semaphore::new(0));
-        let batches = Batches::new({
+        let batches = BatchLoader::new({
             let (sizes, gate) = (Arc::clone(&sizes), Arc::clone(&gate));
             move |keys: Vec<usize>| {
                 sizes.lock().expect("sizes").push(keys.len());
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_fails_fails_for_each_and_the_next_goes_on() {
         let fails = Arc::new(Mutex::new(true));
-        let batches = Batches::new({
+        let batches = BatchLoader::new({
             let fails = Arc::clone(&fails);
             move |keys: Vec<u8>| {
                 let fails = *fails.lock().expect("whether it fails");

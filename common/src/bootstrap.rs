@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     config::{Config, ConfigError, JwtKeys, RoomStoreKind},
     db::{Db, DbError, MigrateError, SchemaState},
-    ids::Surroundings,
+    ids::Env,
     outbox::Relay,
     rooms::{
         RoomError, RoomStore,
@@ -72,7 +72,7 @@ pub struct Backends {
     /// Appends the outbox to the room log.
     pub relay: Relay,
     /// Clock and ids.
-    pub around: Surroundings,
+    pub around: Env,
 }
 
 impl Backends {
@@ -80,7 +80,7 @@ impl Backends {
     ///
     /// # Errors
     /// [`StartError`], within 5 s.
-    pub async fn connect(config: Config, shape: Shape, around: Surroundings) -> Result<Self, StartError> {
+    pub async fn connect(config: Config, shape: Shape, around: Env) -> Result<Self, StartError> {
         // Cargo links two users of rustls; the provider is chosen once, here. A second call finds it chosen.
         drop(rustls::crypto::ring::default_provider().install_default());
         if shape == Shape::AllInOne {
@@ -92,7 +92,7 @@ impl Backends {
         tokio::time::timeout(START_TIMEOUT, connect).await.map_err(|_| StartError::Slow)?
     }
 
-    async fn connect_all(config: Config, shape: Shape, around: Surroundings) -> Result<Self, StartError> {
+    async fn connect_all(config: Config, shape: Shape, around: Env) -> Result<Self, StartError> {
         let db = Db::connect(&config.database_url, config.database_connections).await.map_err(StartError::Database)?;
         match shape {
             Shape::AllInOne => db.migrate().await?,
@@ -139,7 +139,7 @@ async fn check_schema(db: &Db) -> Result<(), StartError> {
     }
 }
 
-async fn connect_rooms(config: &Config, db: &Db, around: &Surroundings) -> Result<Arc<dyn RoomStore>, StartError> {
+async fn connect_rooms(config: &Config, db: &Db, around: &Env) -> Result<Arc<dyn RoomStore>, StartError> {
     let ids = Arc::clone(&around.ids);
     Ok(match (config.room_store(), &config.redis_url) {
         (RoomStoreKind::Redis, Some(url)) => {

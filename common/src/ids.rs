@@ -38,14 +38,14 @@ impl IdSource for SequentialIds {
 
 /// What domain code takes from its surroundings.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Env {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
     pub ids: Arc<dyn IdSource>,
 }
 
-impl Default for Surroundings {
+impl Default for Env {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) }
     }

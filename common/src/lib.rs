@@ -11,7 +11,6 @@
 //! | [`membership`] | who may do what in a meetup's room |
 //! | [`outbox`] | how what SQL commits about a room reaches its log |
 //! | [`rooms`] | the room log and its two backends |
-//! | [`wire`] | the frames of the chat protocol |
 //! | [`text`] | the rules every text a user sends is held to |
 //! | [`ops`], [`telemetry`] | health, readiness, metrics, logs |
 
@@ -25,9 +24,6 @@ pub mod ops;
 pub mod outbox;
 pub mod rooms;
 pub mod telemetry;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod text;
 pub mod time;
 pub mod tokens;
-pub mod wire;

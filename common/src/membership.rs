@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use uuid::Uuid;
+use wire::{Person, Role};
 
 use crate::{
     batch::padded,
     db::{Db, DbError, sql},
     time::Timestamp,
-    wire::{Person, Role},
 };
 
 /// What a member may do in a room, and until when.

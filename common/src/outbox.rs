@@ -8,13 +8,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::{Body, Role};
 
 use crate::{
     db::{Db, DbError, Tx, insert_rows, sql},
-    ids::Surroundings,
+    ids::Env,
     rooms::{Draft, RoomError, RoomStore, SYSTEM},
     time::Timestamp,
-    wire::{Body, Role},
 };
 
 /// Rows relayed between two deletions, at most: fewer than the nonces that a log remembers (256), so that a crash
@@ -34,7 +34,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn put(tx: &mut Tx, around: &Surroundings, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
+pub async fn put(tx: &mut Tx, around: &Env, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
     put_all(tx, around, bodies.iter().map(|body| (room, body))).await
 }
 
@@ -44,7 +44,7 @@ pub async fn put(tx: &mut Tx, around: &Surroundings, room: Uuid, bodies: &[Body]
 /// See [`DbError`].
 pub async fn put_all<'a>(
     tx: &mut Tx,
-    around: &Surroundings,
+    around: &Env,
     entries: impl Iterator<Item = (Uuid, &'a Body)> + Send,
 ) -> Result<(), DbError> {
     let row = |(room, body): (Uuid, &Body)| {

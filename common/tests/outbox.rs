@@ -6,21 +6,21 @@ use std::sync::Arc;
 use common::{
     config::SecretUrl,
     db::{Db, DbError, sql},
-    ids::{RandomIds, Surroundings},
+    ids::{Env, RandomIds},
     outbox::{self, Relay},
     rooms::{Draft, Range, RoomStore, SYSTEM},
-    testing::{self, Database},
     time::{ManualClock, Timestamp},
     transaction,
-    wire::{Body, Change, Person, Role},
 };
 use loadtest::servers::{Redis, Sync};
+use testing::Database;
 use uuid::Uuid;
+use wire::{Body, Change, Person, Role};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-fn around() -> Surroundings {
-    Surroundings { clock: Arc::new(ManualClock::new(NOW)), ids: Arc::new(RandomIds) }
+fn around() -> Env {
+    Env { clock: Arc::new(ManualClock::new(NOW)), ids: Arc::new(RandomIds) }
 }
 
 /// Someone joined: the nickname tells which entry it is.

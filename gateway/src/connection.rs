@@ -13,9 +13,9 @@ use common::{
     text,
     time::Timestamp,
     tokens::Access,
-    wire::{Body, Command, Ephemeral, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role},
 };
 use uuid::Uuid;
+use wire::{Body, Command, Ephemeral, ErrorCode, Frame, NONCE_CHARS, NOTICE_CHARS, Person, Position, Role};
 
 use crate::{
     frame::{self, Refusal},

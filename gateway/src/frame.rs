@@ -1,10 +1,8 @@
 //! Reading commands and writing frames.
 
-use common::{
-    rooms::RawEntry,
-    wire::{Command, ErrorCode, Frame},
-};
+use common::rooms::RawEntry;
 use serde::Deserialize;
+use wire::{Command, ErrorCode, Frame};
 
 use crate::outgoing::Encoded;
 
@@ -105,8 +103,8 @@ fn splice(frame: &Frame, entries: &[RawEntry]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::wire::{Notice, Person, Role};
     use uuid::Uuid;
+    use wire::{Notice, Person, Role};
 
     use super::*;
 

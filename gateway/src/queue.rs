@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use common::wire::close;
 use tokio::{net::tcp::OwnedWriteHalf, sync::Notify};
+use wire::close;
 
 use crate::outgoing::{Encoded, Outgoing};
 

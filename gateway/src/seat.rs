@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
-use common::{membership::Membership, time::Timestamp, wire::Role};
+use common::{membership::Membership, time::Timestamp};
 use uuid::Uuid;
+use wire::Role;
 
 use crate::{outgoing::Encoded, queue::Queue};
 

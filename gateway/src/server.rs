@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{
-    batch::Batches,
+    batch::BatchLoader,
     bootstrap::Backends,
     config::Config,
     ids::IdSource,
@@ -20,7 +20,6 @@ use common::{
     rooms::{RoomStore, SessionChange},
     time::Clock,
     tokens::AccessTokens,
-    wire::{ErrorCode, Frame, Limits, Person, SUBPROTOCOL, close},
 };
 use dashmap::DashMap;
 use futures_util::{StreamExt, stream};
@@ -37,6 +36,7 @@ use tokio_tungstenite::tungstenite::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+use wire::{ErrorCode, Frame, Limits, Person, SUBPROTOCOL, close};
 
 use crate::{
     connection::Connection,
@@ -70,9 +70,9 @@ pub struct Gateway {
     /// The effective configuration.
     pub config: Arc<Config>,
     /// How a user stands to a meetup: asked for with both.
-    pub standings: Batches<(Uuid, Uuid), Standing>,
+    pub standings: BatchLoader<(Uuid, Uuid), Standing>,
     /// The person of a session, while it may be used: asked for with its user and itself.
-    pub sessions: Batches<(Uuid, Uuid), Option<Person>>,
+    pub sessions: BatchLoader<(Uuid, Uuid), Option<Person>>,
     /// The room log.
     pub rooms: Arc<dyn RoomStore>,
     /// Verifies access tokens.
@@ -117,11 +117,11 @@ impl Gateway {
         let (standings, sessions) = (backends.db.clone(), backends.db.clone());
         Arc::new(Self {
             config: Arc::clone(&backends.config),
-            standings: Batches::new(move |keys| {
+            standings: BatchLoader::new(move |keys| {
                 let db = standings.clone();
                 async move { membership::standings(&db, &keys).await }
             }),
-            sessions: Batches::new(move |keys| {
+            sessions: BatchLoader::new(move |keys| {
                 let db = sessions.clone();
                 async move { membership::people_of_sessions(&db, &keys).await }
             }),

@@ -6,15 +6,13 @@
 
 use std::{collections::VecDeque, future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::Duration};
 
-use common::{
-    tokens::{Access, TokenError},
-    wire::{Command, ErrorCode, Frame, close},
-};
+use common::tokens::{Access, TokenError};
 use futures_util::FutureExt;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
+use wire::{Command, ErrorCode, Frame, close};
 
 use crate::{
     connection::{Connection, Request, Send},

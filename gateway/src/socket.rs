@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use common::wire::close;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -22,6 +21,7 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, WebSocketConfig},
     },
 };
+use wire::close;
 
 use crate::{
     outgoing::Encoded,

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use common::wire::Entry;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
+use wire::Entry;
 
 use crate::failure::{Failure, Outcome};
 

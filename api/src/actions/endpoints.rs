@@ -7,7 +7,7 @@ use crate::{
     page::Page,
     problem::Problem,
     routines::model::{Actions, RoutineAction},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

@@ -17,7 +17,7 @@ use crate::{
     meetups,
     no_content::no_content,
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// Characters of a device's name that are kept.

@@ -3,7 +3,7 @@
 use common::{
     config::Secret,
     db::{Db, DbError, Tx},
-    ids::Surroundings,
+    ids::Env,
     transaction,
 };
 
@@ -31,11 +31,11 @@ pub enum LogIn {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn log_in(db: &Db, around: &Surroundings, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+pub async fn log_in(db: &Db, around: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
     transaction!(db, |tx| log_in_locked(tx, around, seen, device))
 }
 
-async fn log_in_locked(tx: &mut Tx, around: &Surroundings, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+async fn log_in_locked(tx: &mut Tx, around: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
     let user = store::lock_user(tx, seen.id).await?.filter(|user| user.password_hash == seen.password_hash);
     let Some(user) = user else { return Ok(LogIn::Stale) };
     if user.withdrawn_at.is_some() {

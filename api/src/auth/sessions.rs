@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     db::{Db, DbError, Executor, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
     transaction,
 };
@@ -41,7 +41,7 @@ pub struct Grant {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn begin(tx: &mut Tx, around: &Surroundings, user: Uuid, device: &Device) -> Result<Grant, DbError> {
+pub async fn begin(tx: &mut Tx, around: &Env, user: Uuid, device: &Device) -> Result<Grant, DbError> {
     let (session, now) = (around.ids.next_id(), around.clock.now());
     sql("INSERT INTO sessions (id, user_id, device, created_at, last_used_at) VALUES (?, ?, ?, ?, ?)")
         .bind(session)
@@ -85,7 +85,7 @@ struct TokenRow {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn refresh(db: &Db, around: &Surroundings, token: &str, ttl: Duration) -> Result<Refreshed, DbError> {
+pub async fn refresh(db: &Db, around: &Env, token: &str, ttl: Duration) -> Result<Refreshed, DbError> {
     let (hash, now) = (secrets::hash(token), around.clock.now());
     transaction!(db, |tx| refresh_in(tx, &hash, now, ttl))
 }

@@ -2,7 +2,7 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     text::fold,
     time::Timestamp,
     transaction,
@@ -78,12 +78,7 @@ const COLUMNS: &str = "id, email, password_hash, nickname, time_zone, week_start
 ///
 /// # Errors
 /// See [`AccountError`].
-pub async fn sign_up(
-    db: &Db,
-    around: &Surroundings,
-    new: NewUser,
-    device: &Device,
-) -> Result<(User, Grant), AccountError> {
+pub async fn sign_up(db: &Db, around: &Env, new: NewUser, device: &Device) -> Result<(User, Grant), AccountError> {
     let user = User {
         id: around.ids.next_id(),
         email: Some(new.email),

@@ -1,9 +1,10 @@
 //! Comments as clients see them.
 
-use common::{time::Timestamp, wire::Person};
+use common::time::Timestamp;
 use poem_openapi::{Object, types::Example};
 use serde::Deserialize;
 use uuid::Uuid;
+use wire::Person;
 
 /// A comment.
 #[derive(Clone, Debug, Object)]

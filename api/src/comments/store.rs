@@ -2,12 +2,12 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
     transaction,
-    wire::Person,
 };
 use uuid::Uuid;
+use wire::Person;
 
 use super::model::{Comment, MyComment};
 use crate::meetups::{members, store::MeetupError};
@@ -113,13 +113,7 @@ pub async fn list_of(db: &Db, user: Uuid, before: Option<Uuid>, limit: u32) -> R
 ///
 /// # Errors
 /// See [`CommentError`].
-pub async fn write(
-    db: &Db,
-    around: &Surroundings,
-    meetup: Uuid,
-    user: Uuid,
-    text: &str,
-) -> Result<Comment, CommentError> {
+pub async fn write(db: &Db, around: &Env, meetup: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| async {
         members::lock(tx, meetup).await?;
@@ -147,7 +141,7 @@ async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
 ///
 /// # Errors
 /// See [`CommentError`].
-pub async fn edit(db: &Db, around: &Surroundings, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
+pub async fn edit(db: &Db, around: &Env, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         if find(&mut *tx, id).await?.user.id != user {

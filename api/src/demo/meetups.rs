@@ -6,14 +6,14 @@ use chrono_tz::Asia::Seoul;
 use common::{
     bootstrap::Backends,
     db::{DbError, Value},
-    ids::Surroundings,
+    ids::Env,
     membership::MemberState,
     time::Timestamp,
     transaction,
-    wire::CloseReason,
 };
 use rand::{Rng, rngs::StdRng};
 use uuid::Uuid;
+use wire::CloseReason;
 
 use super::{
     DAY, DemoError, HOUR, Plan, between, midnight, moments, people::Account, reactions::Reactions, table::Table, words,
@@ -91,7 +91,7 @@ impl Meetup {
 }
 
 /// The meetups that were asked for, all ahead, and half as many besides; in the order in which they were opened.
-pub(super) fn draw(plan: Plan, around: &Surroundings, rng: &mut StdRng) -> Vec<Meetup> {
+pub(super) fn draw(plan: Plan, around: &Env, rng: &mut StdRng) -> Vec<Meetup> {
     let besides = BESIDES.into_iter().cycle().take(plan.meetups.div_ceil(2));
     let phases = std::iter::repeat_n(Phase::Ahead, plan.meetups).chain(besides);
     let now = around.clock.now();

@@ -7,10 +7,10 @@ use common::{
     text::fold,
     time::Timestamp,
     transaction,
-    wire::Person,
 };
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
+use wire::Person;
 
 use super::{DAY, DemoError, PASSWORD, Plan, table::Table, words};
 use crate::auth::{passwords::Passwords, rules::DEFAULT_WEEK_START};

@@ -1,6 +1,6 @@
 //! What people think of the demo meetups: likes and comments.
 
-use common::ids::Surroundings;
+use common::ids::Env;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{meetups::Meetup, moments, people::Account, table::Table, words};
@@ -30,7 +30,7 @@ impl Reactions {
         &mut self,
         meetup: &Meetup,
         accounts: &[Account],
-        around: &Surroundings,
+        around: &Env,
         rng: &mut StdRng,
     ) -> (usize, usize) {
         let (from, until) = (meetup.opened_at(), around.clock.now());

@@ -6,11 +6,11 @@ use common::{
     bootstrap::Backends,
     rooms::{Draft, RoomError, RoomStore, SYSTEM},
     time::Timestamp,
-    wire::{Body, Change, Role},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::{Rng, rngs::StdRng};
 use uuid::Uuid;
+use wire::{Body, Change, Role};
 
 use super::{DemoError, between, meetups::Meetup, moments, people::Account, words};
 

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     meetups,
     problem::{Code, Problem, SECURED, codes},
-    server::{BASE, Tag},
+    tags::{BASE, Tag},
 };
 
 /// How long what is over stays in a feed.

@@ -16,7 +16,7 @@ use crate::{
     day::{Day, Month},
     page,
     problem::{Code, Failure, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// Weeks of a series where the client does not say.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{Bar, By, DayOfHabits, Graph, Mark, Series, WeekTotal};
-use crate::{awards::ledger::Sum, day::Day, server::BASE};
+use crate::{awards::ledger::Sum, day::Day, tags::BASE};
 
 /// Days of a week.
 pub const WEEK: i64 = 7;

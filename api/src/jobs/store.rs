@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     db::{Db, DbError, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -31,12 +31,7 @@ pub struct Lease {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn claim(
-    db: &Db,
-    around: &Surroundings,
-    job: &'static str,
-    due: Timestamp,
-) -> Result<Option<Lease>, DbError> {
+pub async fn claim(db: &Db, around: &Env, job: &'static str, due: Timestamp) -> Result<Option<Lease>, DbError> {
     let (lease, now) = (Lease { job, due, runner: around.ids.next_id() }, around.clock.now());
     let taken_over = sql("UPDATE job_runs SET runner = ?, started_at = ?, lease_until = ? \
          WHERE job = ? AND due_at = ? AND finished_at IS NULL AND lease_until <= ?")

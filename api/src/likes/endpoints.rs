@@ -9,7 +9,7 @@ use crate::{
     caller::Caller,
     context::Context,
     problem::{Code, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

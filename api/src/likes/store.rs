@@ -2,7 +2,7 @@
 
 use common::{
     db::{Db, DbError, Executor, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     transaction,
 };
 use uuid::Uuid;
@@ -22,11 +22,11 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<b
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], or the database's.
-pub async fn set(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
+pub async fn set(db: &Db, around: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
     transaction!(db, |tx| set_in(tx, around, meetup, user, likes))
 }
 
-async fn set_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
+async fn set_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
     members::lock(tx, meetup).await?;
     let change = match (find(&mut *tx, meetup, user).await?, likes) {
         (false, true) => {

@@ -15,8 +15,8 @@ use crate::{
     input::{Fields, Input},
     no_content::no_content,
     problem::{Code, Problem, SECURED, WITH_BODY, codes},
-    server::Tag,
     stream::JsonStream,
+    tags::Tag,
 };
 
 /// The operations.

@@ -11,9 +11,9 @@ use common::{
     rooms::RoomError,
     time::Timestamp,
     transaction,
-    wire::Person,
 };
 use uuid::Uuid;
+use wire::Person;
 
 use super::rules;
 use crate::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     config::Secret,
     db::{Db, DbError, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
     transaction,
 };
@@ -28,7 +28,7 @@ const RESTORE_TTL: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn withdraw(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), DbError> {
+pub async fn withdraw(db: &Db, around: &Env, user: Uuid) -> Result<(), DbError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         let withdrawn = sql("UPDATE users SET withdrawn_at = ? WHERE id = ? AND withdrawn_at IS NULL")
@@ -48,7 +48,7 @@ pub async fn withdraw(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), 
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn offer_restore(tx: &mut Tx, around: &Surroundings, user: Uuid) -> Result<Secret, DbError> {
+pub async fn offer_restore(tx: &mut Tx, around: &Env, user: Uuid) -> Result<Secret, DbError> {
     let token = secrets::new();
     let upsert = tx.dialect().upsert("user_id", &["hash", "expires_at"]);
     sql(format!("INSERT INTO restore_tokens (user_id, hash, expires_at) VALUES (?, ?, ?){upsert}"))
@@ -64,7 +64,7 @@ pub async fn offer_restore(tx: &mut Tx, around: &Surroundings, user: Uuid) -> Re
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn restore(db: &Db, around: &Surroundings, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
+pub async fn restore(db: &Db, around: &Env, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
     let hash = secrets::hash(token);
     transaction!(db, |tx| async {
         let Some(user) = redeem(tx, &hash, around.clock.now()).await? else { return Ok(None) };

@@ -2,11 +2,11 @@
 
 use common::{
     db::{DbError, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     outbox,
-    wire::{Body, CloseReason},
 };
 use uuid::Uuid;
+use wire::{Body, CloseReason};
 
 /// Meetups called off by one statement, at most.
 const BATCH: u32 = 200;
@@ -15,7 +15,7 @@ const BATCH: u32 = 200;
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Surroundings, host: Uuid) -> Result<(), DbError> {
+pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Env, host: Uuid) -> Result<(), DbError> {
     let now = around.clock.now();
     loop {
         let select = format!(
@@ -34,7 +34,7 @@ pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Surroundings, host: Uuid) 
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_locked(tx: &mut Tx, around: &Surroundings, meetups: Vec<Uuid>) -> Result<(), DbError> {
+pub async fn cancel_locked(tx: &mut Tx, around: &Env, meetups: Vec<Uuid>) -> Result<(), DbError> {
     let now = around.clock.now();
     sql("UPDATE meetups SET cancelled_at = ?, updated_at = ? WHERE id IN ")
         .bind(now)

@@ -3,7 +3,6 @@
 use common::{
     db::{Db, DbError},
     time::Timestamp,
-    wire::{Person, Role},
 };
 use poem::{Request, web::Data};
 use poem_openapi::{
@@ -12,6 +11,7 @@ use poem_openapi::{
     payload::Json,
 };
 use uuid::Uuid;
+use wire::{Person, Role};
 
 use super::{
     grid::Circle,
@@ -29,7 +29,7 @@ use crate::{
     no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

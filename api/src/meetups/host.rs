@@ -2,13 +2,13 @@
 
 use common::{
     db::{Db, DbError, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     membership::MemberState,
     time::Timestamp,
     transaction,
-    wire::Change,
 };
 use uuid::Uuid;
+use wire::Change;
 
 use super::{
     cancel,
@@ -27,12 +27,7 @@ async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupErr
 }
 
 /// The meetup, which is not over, and the time: asked for after what may have been a long wait for the lock.
-async fn lock_open(
-    tx: &mut Tx,
-    around: &Surroundings,
-    meetup: Uuid,
-    host: Uuid,
-) -> Result<(Locked, Timestamp), MeetupError> {
+async fn lock_open(tx: &mut Tx, around: &Env, meetup: Uuid, host: Uuid) -> Result<(Locked, Timestamp), MeetupError> {
     let locked = lock(tx, meetup, host).await?;
     let now = around.clock.now();
     if locked.is_over(now) { Err(MeetupError::Over) } else { Ok((locked, now)) }
@@ -48,7 +43,7 @@ async fn read(tx: &mut Tx, meetup: Uuid) -> Result<MeetupRow, MeetupError> {
 /// [`MeetupError::Invalid`] if it may not be like that, or why the user may not change it.
 pub async fn change(
     db: &Db,
-    around: &Surroundings,
+    around: &Env,
     meetup: Uuid,
     host: Uuid,
     changes: &MeetupChanges,
@@ -58,7 +53,7 @@ pub async fn change(
 
 async fn change_in(
     tx: &mut Tx,
-    around: &Surroundings,
+    around: &Env,
     meetup: Uuid,
     host: Uuid,
     changes: &MeetupChanges,
@@ -99,7 +94,7 @@ async fn update(tx: &mut Tx, meetup: Uuid, before: &Meetup, after: &NewMeetup, n
 ///
 /// # Errors
 /// Why the user may not.
-pub async fn cancel(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid) -> Result<(), MeetupError> {
+pub async fn cancel(db: &Db, around: &Env, meetup: Uuid, host: Uuid) -> Result<(), MeetupError> {
     transaction!(db, |tx| async {
         let locked = lock(tx, meetup, host).await?;
         if locked.cancelled_at.is_some() {
@@ -116,13 +111,7 @@ pub async fn cancel(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid) ->
 ///
 /// # Errors
 /// [`MeetupError::HeirNotAMember`] if the heir is none, or why the user may not.
-pub async fn hand_over(
-    db: &Db,
-    around: &Surroundings,
-    meetup: Uuid,
-    host: Uuid,
-    heir: Uuid,
-) -> Result<MeetupRow, MeetupError> {
+pub async fn hand_over(db: &Db, around: &Env, meetup: Uuid, host: Uuid, heir: Uuid) -> Result<MeetupRow, MeetupError> {
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has: nothing must be handed to them behind its back.
         let stays = accounts::lock_active_user(tx, heir).await?.is_some();
@@ -144,17 +133,11 @@ pub async fn hand_over(
 ///
 /// # Errors
 /// [`MeetupError::NotFound`] if they are neither a member nor waiting, or why the user may not.
-pub async fn remove(db: &Db, around: &Surroundings, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
+pub async fn remove(db: &Db, around: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
     transaction!(db, |tx| remove_in(tx, around, meetup, host, user))
 }
 
-async fn remove_in(
-    tx: &mut Tx,
-    around: &Surroundings,
-    meetup: Uuid,
-    host: Uuid,
-    user: Uuid,
-) -> Result<(), MeetupError> {
+async fn remove_in(tx: &mut Tx, around: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
     let (locked, now) = (lock(tx, meetup, host).await?, around.clock.now());
     if user == host {
         return Err(MeetupError::HostCannotLeave);

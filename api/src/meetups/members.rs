@@ -2,14 +2,14 @@
 
 use common::{
     db::{Db, DbError, Executor, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     membership::MemberState,
     outbox,
     time::Timestamp,
     transaction,
-    wire::{Body, Change, Person},
 };
 use uuid::Uuid;
+use wire::{Body, Change, Person};
 
 use super::store::MeetupError;
 
@@ -99,11 +99,11 @@ pub async fn among(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Res
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the database's.
-pub async fn join(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+pub async fn join(db: &Db, around: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
     transaction!(db, |tx| join_in(tx, around, meetup, user))
 }
 
-async fn join_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+async fn join_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
     let (mut locked, now) = (lock(tx, meetup).await?, around.clock.now());
     if has_left_someone_waiting(&locked, now) {
         move_up(tx, around, meetup, locked.free_places()).await?;
@@ -143,7 +143,7 @@ fn has_left_someone_waiting(locked: &Locked, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// See [`MeetupError`].
-pub async fn come_back(db: &Db, around: &Surroundings, user: Uuid) -> Result<(), MeetupError> {
+pub async fn come_back(db: &Db, around: &Env, user: Uuid) -> Result<(), MeetupError> {
     let mut after = Uuid::nil();
     loop {
         let waits: Vec<(Uuid,)> = sql("SELECT m.id FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
@@ -186,11 +186,11 @@ async fn behind_all(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timesta
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
-pub async fn leave(db: &Db, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+pub async fn leave(db: &Db, around: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
     transaction!(db, |tx| leave_in(tx, around, meetup, user))
 }
 
-async fn leave_in(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+async fn leave_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
     let locked = lock(tx, meetup).await?;
     if locked.host_id == user {
         return Err(MeetupError::HostCannotLeave);
@@ -221,7 +221,7 @@ struct Waiting {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
+pub async fn move_up(tx: &mut Tx, around: &Env, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
     while places > 0 {
         let moved = move_up_batch(tx, around, meetup, places.min(BATCH)).await?;
         if moved < BATCH {
@@ -233,7 +233,7 @@ pub async fn move_up(tx: &mut Tx, around: &Surroundings, meetup: Uuid, mut place
 }
 
 /// Returns how many moved up.
-async fn move_up_batch(tx: &mut Tx, around: &Surroundings, meetup: Uuid, places: i64) -> Result<i64, DbError> {
+async fn move_up_batch(tx: &mut Tx, around: &Env, meetup: Uuid, places: i64) -> Result<i64, DbError> {
     let next: Vec<Waiting> =
         sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
          WHERE mm.meetup_id = ? AND mm.state = ? AND u.withdrawn_at IS NULL ORDER BY mm.since, mm.user_id LIMIT ?")
@@ -278,7 +278,7 @@ pub async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn tell(tx: &mut Tx, around: &Surroundings, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
+pub async fn tell(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
     let nickname: Option<String> = sql("SELECT nickname FROM users WHERE id = ?").bind(user).scalar(&mut *tx).await?;
     let user = Person { id: user, nickname: nickname.unwrap_or_default() };
     outbox::put(tx, around, meetup, &[Body::Member { user, change }]).await

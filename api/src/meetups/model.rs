@@ -1,16 +1,13 @@
 //! Meetups as clients see them.
 
-use common::{
-    membership::MemberState,
-    time::Timestamp,
-    wire::{Person, Role},
-};
+use common::{membership::MemberState, time::Timestamp};
 use poem_openapi::{
     Enum, Object,
     types::{Example, MaybeUndefined},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use wire::{Person, Role};
 
 use super::members::MembershipRow;
 

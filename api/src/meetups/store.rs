@@ -2,13 +2,13 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, Value, insert_rows, sql},
-    ids::Surroundings,
+    ids::Env,
     membership::MemberState,
     time::Timestamp,
     transaction,
-    wire::Person,
 };
 use uuid::Uuid;
+use wire::Person;
 
 use super::{
     grid,
@@ -142,7 +142,7 @@ pub const FROM: &str = " FROM meetups m JOIN users u ON u.id = m.host_id";
 ///
 /// # Errors
 /// [`MeetupError::NoAccount`], or the database's.
-pub async fn create(db: &Db, around: &Surroundings, host: Uuid, new: &NewMeetup) -> Result<Uuid, MeetupError> {
+pub async fn create(db: &Db, around: &Env, host: Uuid, new: &NewMeetup) -> Result<Uuid, MeetupError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has opened: none must be opened behind its back.

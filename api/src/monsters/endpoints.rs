@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

@@ -2,7 +2,7 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
     transaction,
 };
@@ -94,7 +94,7 @@ pub async fn list(db: &Db, user: Uuid, after: Uuid, grown_only: bool, limit: u32
 ///
 /// # Errors
 /// See [`DrawError`].
-pub async fn draw(db: &Db, around: &Surroundings, user: Uuid) -> Result<Monster, DrawError> {
+pub async fn draw(db: &Db, around: &Env, user: Uuid) -> Result<Monster, DrawError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| draw_in(tx, user, id, now))
 }

@@ -14,7 +14,7 @@ use crate::{
     meetups::model::Region,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// Characters of a search, at most.

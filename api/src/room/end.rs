@@ -7,9 +7,9 @@ use std::time::Duration;
 use common::{
     db::{DbError, Tx},
     outbox, transaction,
-    wire::{Body, CloseReason},
 };
 use uuid::Uuid;
+use wire::{Body, CloseReason};
 
 use super::store;
 use crate::context::Context;

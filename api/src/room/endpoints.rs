@@ -3,7 +3,6 @@
 use common::{
     membership::{self, Membership, Standing},
     rooms::{Appended, Draft, Range},
-    wire::{Body, NONCE_CHARS, NOTICE_CHARS, Notice, Person, Role},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -12,6 +11,7 @@ use poem_openapi::{
     payload::Json,
 };
 use uuid::Uuid;
+use wire::{Body, NONCE_CHARS, NOTICE_CHARS, Notice, Person, Role};
 
 use super::model::{EntryItem, EntryPage, NewMessage, NewNotice, Posted, RoomPresence};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     no_content::no_content,
     page,
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

@@ -1,13 +1,10 @@
 //! A room's entries as an OpenAPI schema: the same JSON as on the socket.
 
-use common::{
-    rooms::Presence,
-    time::Timestamp,
-    wire::{Body, Change, CloseReason, Entry, Person},
-};
+use common::{rooms::Presence, time::Timestamp};
 use poem_openapi::{Enum, Object, types::Example};
 use serde::Deserialize;
 use uuid::Uuid;
+use wire::{Body, Change, CloseReason, Entry, Person};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

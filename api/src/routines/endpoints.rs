@@ -20,7 +20,7 @@ use crate::{
     no_content::no_content,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, WITH_BODY, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

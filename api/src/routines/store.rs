@@ -2,7 +2,7 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     text::fold,
     time::Timestamp,
     transaction,
@@ -86,11 +86,11 @@ pub async fn list(db: &Db, user: Uuid, after: Option<Uuid>, limit: u32) -> Resul
 ///
 /// # Errors
 /// See [`RoutineError`].
-pub async fn create(db: &Db, around: &Surroundings, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
+pub async fn create(db: &Db, around: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
     transaction!(db, |tx| create_in(tx, around, user, content))
 }
 
-async fn create_in(tx: &mut Tx, around: &Surroundings, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
+async fn create_in(tx: &mut Tx, around: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
     let count: i64 =
@@ -110,13 +110,7 @@ async fn create_in(tx: &mut Tx, around: &Surroundings, user: Uuid, content: &Con
 ///
 /// # Errors
 /// See [`RoutineError`].
-pub async fn edit(
-    db: &Db,
-    around: &Surroundings,
-    user: Uuid,
-    id: Uuid,
-    content: &Content,
-) -> Result<Routine, RoutineError> {
+pub async fn edit(db: &Db, around: &Env, user: Uuid, id: Uuid, content: &Content) -> Result<Routine, RoutineError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
@@ -144,7 +138,7 @@ fn named(outcome: Result<u64, DbError>) -> Result<u64, RoutineError> {
 ///
 /// # Errors
 /// [`RoutineError::NotFound`] if there was none to delete.
-pub async fn delete(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Result<(), RoutineError> {
+pub async fn delete(db: &Db, around: &Env, user: Uuid, id: Uuid) -> Result<(), RoutineError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         // Whoever starts a workout of it holds the same lock.
@@ -159,7 +153,7 @@ pub async fn delete(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Res
 ///
 /// # Errors
 /// [`RoutineError::NotFound`] if the user has no such routine.
-pub async fn set_main(db: &Db, around: &Surroundings, user: Uuid, routine: Option<Uuid>) -> Result<(), RoutineError> {
+pub async fn set_main(db: &Db, around: &Env, user: Uuid, routine: Option<Uuid>) -> Result<(), RoutineError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;

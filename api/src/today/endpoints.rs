@@ -14,7 +14,7 @@ use crate::{
     no_content::no_content,
     problem::{Code, Problem, SECURED, WITH_BODY, codes},
     routines,
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

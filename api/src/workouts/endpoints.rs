@@ -12,7 +12,7 @@ use crate::{
     caller::Caller,
     context::Context,
     problem::{Code, Failure, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

@@ -2,7 +2,7 @@
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
-    ids::Surroundings,
+    ids::Env,
     time::Timestamp,
     transaction,
 };
@@ -115,7 +115,7 @@ pub async fn open(executor: impl Executor, routine: Uuid) -> Result<Option<Worko
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn start(db: &Db, around: &Surroundings, user: Uuid, routine: Uuid) -> Result<(Workout, bool), WorkoutError> {
+pub async fn start(db: &Db, around: &Env, user: Uuid, routine: Uuid) -> Result<(Workout, bool), WorkoutError> {
     let (id, now) = (around.ids.next_id(), around.clock.now());
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(WorkoutError::NoAccount)?;
@@ -143,13 +143,7 @@ pub async fn start(db: &Db, around: &Surroundings, user: Uuid, routine: Uuid) ->
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn complete(
-    db: &Db,
-    around: &Surroundings,
-    user: Uuid,
-    id: Uuid,
-    position: usize,
-) -> Result<Progress, WorkoutError> {
+pub async fn complete(db: &Db, around: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
     let now = around.clock.now();
     transaction!(db, |tx| complete_in(tx, user, id, position, now))
 }
@@ -192,13 +186,7 @@ async fn complete_in(
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn undo(
-    db: &Db,
-    around: &Surroundings,
-    user: Uuid,
-    id: Uuid,
-    position: usize,
-) -> Result<Progress, WorkoutError> {
+pub async fn undo(db: &Db, around: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
     let now = around.clock.now();
     transaction!(db, |tx| undo_in(tx, user, id, position, now))
 }
@@ -222,7 +210,7 @@ async fn undo_in(tx: &mut Tx, user: Uuid, id: Uuid, position: usize, now: Timest
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn reset(db: &Db, around: &Surroundings, user: Uuid, id: Uuid) -> Result<Progress, WorkoutError> {
+pub async fn reset(db: &Db, around: &Env, user: Uuid, id: Uuid) -> Result<Progress, WorkoutError> {
     let now = around.clock.now();
     transaction!(db, |tx| async {
         let (calendar, _) = open_one(tx, user, id, now).await?;

@@ -7,9 +7,10 @@ use api::auth::{
     sessions::Device,
     store::{self, User},
 };
-use common::{db::sql, testing::Database};
+use common::db::sql;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::service::{Service, user_of};
 

@@ -1,9 +1,9 @@
 //! Comments on meetups.
 
-use common::testing::Database;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{meetups::open, service::Service};
 

@@ -1,7 +1,7 @@
 //! What the operations listener says was answered.
 
-use common::testing::Database;
 use reqwest::{Method, StatusCode};
+use testing::Database;
 
 use crate::service::Service;
 

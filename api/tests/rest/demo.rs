@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use api::demo::{self, Plan};
-use common::{db::sql, testing::Database, time::Timestamp};
+use common::{db::sql, time::Timestamp};
 use reqwest::Method;
 use serde_json::json;
+use testing::Database;
 
 use crate::{
-    books,
+    ledger_invariants,
     service::{Service, User},
     workouts::{begin, complete},
 };
@@ -151,8 +152,8 @@ async fn what_demo_people_did_is_what_the_service_would_have_written() {
         let mut csv = Vec::new();
         let plan = Plan { users: 40, meetups: 1, members: 40, days: 120, seed: 1 };
         demo::fill(&service.backends, plan, &mut csv).await.expect("filled");
-        let books = books::balance(&service.backends.db).await;
-        assert!(books.awards > 10_000 && books.grown > 0 && books.longest_streak > 14, "{books:?}");
+        let ledger = ledger_invariants::check(&service.backends.db).await;
+        assert!(ledger.awards > 10_000 && ledger.grown > 0 && ledger.longest_streak > 14, "{ledger:?}");
         // They go on where they are.
         let csv = String::from_utf8(csv).expect("UTF-8");
         for row in csv.lines().skip(1) {
@@ -168,8 +169,8 @@ async fn what_demo_people_did_is_what_the_service_would_have_written() {
             let habits = service.get("/history/habits", &user).await.expect(200);
             assert!(habits["current_streak"].as_i64() >= Some(1), "{habits}");
         }
-        let more = books::balance(&service.backends.db).await;
-        assert!(more.awards > books.awards + 40);
+        let more = ledger_invariants::check(&service.backends.db).await;
+        assert!(more.awards > ledger.awards + 40);
         let first = csv.lines().nth(1).expect("a row").split(',').collect::<Vec<_>>();
         let user = User { id: first[0].to_owned(), token: first[2].to_owned(), refresh_token: String::new() };
         let export = service.get("/me/export", &user).await.expect(200);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use api::problem::{Code, Language};
-use common::testing::Database;
 use serde_json::{Map, Value};
+use testing::Database;
 
 use crate::service::Service;
 

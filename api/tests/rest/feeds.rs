@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use common::testing::Database;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     meetups::{new_meetup, open},

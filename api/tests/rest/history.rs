@@ -1,7 +1,7 @@
 //! The habit tracker, the graph and the series, in the user's own days.
 
-use common::testing::Database;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     service::{Service, User},

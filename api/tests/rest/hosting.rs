@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use common::{rooms::Range, testing::Database};
+use common::rooms::Range;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     meetups::{new_meetup, open},

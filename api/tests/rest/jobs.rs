@@ -9,9 +9,9 @@ use api::{
 use common::{
     bootstrap::{Backends, Shape},
     db::sql,
-    testing::Database,
     time::{Clock, Timestamp},
 };
+use testing::Database;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::Service;

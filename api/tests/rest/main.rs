@@ -2,7 +2,6 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod auth;
-mod books;
 mod comments;
 mod counts;
 mod demo;
@@ -11,6 +10,7 @@ mod feeds;
 mod history;
 mod hosting;
 mod jobs;
+mod ledger_invariants;
 mod me;
 mod meetups;
 mod monsters;

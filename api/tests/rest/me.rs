@@ -6,15 +6,12 @@ use api::{
     context::Context,
     jobs::{self, Job},
 };
-use common::{
-    db::sql,
-    rooms::SessionChange,
-    testing::{Database, redis_url},
-    wire::Person,
-};
+use common::{db::sql, rooms::SessionChange};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::{Database, redis_url};
 use tokio_util::sync::CancellationToken;
+use wire::Person;
 
 use crate::{
     schema,

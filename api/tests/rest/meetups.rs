@@ -1,8 +1,8 @@
 //! Meetups and their members.
 
-use common::testing::Database;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::service::{Service, User};
 

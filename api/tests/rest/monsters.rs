@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use common::{
     db::sql,
-    testing::Database,
     time::{Clock, Timestamp},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
+use testing::Database;
 use uuid::Uuid;
 
 use crate::{
-    books,
+    ledger_invariants,
     service::{Service, User},
     workouts::{begin, complete, routine},
 };
@@ -117,7 +117,7 @@ async fn do_anything(service: &Service, user: &User, routines: &[String], rng: &
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_someone_does_the_books_balance() {
+async fn any_sequence_of_actions_keeps_the_ledger_consistent() {
     for (database, seed) in Database::ALL.into_iter().zip([1, 2]) {
         let service = Service::start_for_months(database).await;
         let mingi = service.sign_up("밍기").await;
@@ -130,9 +130,9 @@ async fn whatever_someone_does_the_books_balance() {
             for _ in 0..25 {
                 do_anything(&service, &mingi, &routines, &mut rng).await;
             }
-            books::balance(&service.backends.db).await;
+            ledger_invariants::check(&service.backends.db).await;
         }
-        let books = books::balance(&service.backends.db).await;
-        assert!(books.awards > 50 && books.longest_streak > 1, "{books:?}");
+        let ledger = ledger_invariants::check(&service.backends.db).await;
+        assert!(ledger.awards > 50 && ledger.longest_streak > 1, "{ledger:?}");
     }
 }

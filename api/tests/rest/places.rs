@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
-use common::{config::Secret, testing::Database};
+use common::config::Secret;
 use poem::{
     Endpoint, IntoResponse, Request, Response, Route, Server, endpoint::make, http::StatusCode, listener::TcpAcceptor,
 };
 use serde_json::{Value, json};
+use testing::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -1,7 +1,7 @@
 //! No read of the service grows with a table: each is run over HTTP, and the database is asked how it went about it.
 
 use api::demo::{self, Plan};
-use common::testing::{Database, plans};
+use testing::{Database, plans};
 
 use crate::{
     service::{Service, User},

@@ -6,11 +6,9 @@ use api::{
     context::Context,
     jobs::{self, Job},
 };
-use common::{
-    db::sql,
-    testing::{Database, redis_url},
-};
+use common::db::sql;
 use serde_json::json;
+use testing::{Database, redis_url};
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -1,12 +1,12 @@
 //! One person with many phones that all do something at the same instant.
 
-use common::testing::Database;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
+use testing::Database;
 
 use crate::{
-    books,
+    ledger_invariants,
     service::{Answer, Service, User},
     workouts::{begin, complete, routine},
 };
@@ -54,7 +54,7 @@ async fn many_phones_at_once_are_served_or_refused_for_a_reason() {
             for answer in answers {
                 assert!(has_reason(&answer, &reasons), "{} {:#} on {database:?}", answer.status, answer.body);
             }
-            books::balance(&service.backends.db).await;
+            ledger_invariants::check(&service.backends.db).await;
         }
     }
 }
@@ -125,7 +125,7 @@ async fn a_routine_that_is_deleted_while_it_is_begun_leaves_a_whole_workout_or_n
                 complete(&service, &mingi, &workout, 1).await.expect(200);
             }
         }
-        books::balance(&service.backends.db).await;
+        ledger_invariants::check(&service.backends.db).await;
     }
 }
 
@@ -144,8 +144,8 @@ async fn nothing_is_awarded_after_a_withdrawal() {
             let refused = answers.iter().filter(|answer| !answer.status.is_success()).count();
             assert!(answers.iter().all(|answer| has_reason(answer, &["unauthenticated"])), "{answers:?}");
             complete(&service, &mingi, &workout, 20).await.refused(401, "unauthenticated");
-            let books = books::balance(&service.backends.db).await;
-            assert!(books.awards >= 20 - refused, "{books:?}");
+            let ledger = ledger_invariants::check(&service.backends.db).await;
+            assert!(ledger.awards >= 20 - refused, "{ledger:?}");
         }
     }
 }

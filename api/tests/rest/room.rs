@@ -1,7 +1,7 @@
 //! A meetup's room over REST.
 
-use common::testing::Database;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     meetups::open,
@@ -87,7 +87,7 @@ async fn members_see_who_is_there() {
         let presence = format!("{meetup}/presence");
         assert_eq!(service.get(&presence, &host).await.expect(200), json!({"online": 0, "people": []}));
         let room = meetup.trim_start_matches("/meetups/").parse().expect("an id");
-        let person = common::wire::Person { id: host.id.parse().expect("an id"), nickname: "밍기".to_owned() };
+        let person = wire::Person { id: host.id.parse().expect("an id"), nickname: "밍기".to_owned() };
         for _ in 0..2 {
             service.backends.rooms.enter(room, &person, uuid::Uuid::now_v7()).await.expect("entered");
         }

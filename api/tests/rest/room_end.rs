@@ -7,12 +7,9 @@ use api::{
     jobs::{self, Job},
     room::end::KEPT,
 };
-use common::{
-    config::RoomStoreKind,
-    db::sql,
-    testing::{self, Database},
-};
+use common::{config::RoomStoreKind, db::sql};
 use serde_json::{Value, json};
+use testing::Database;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

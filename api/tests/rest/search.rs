@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use common::testing::Database;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     meetups::new_meetup,

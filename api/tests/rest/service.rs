@@ -3,12 +3,12 @@ use std::{net::SocketAddr, sync::Arc};
 
 use common::{
     bootstrap::{Backends, Shape},
-    ids::{RandomIds, Surroundings},
-    testing::{self, Database},
+    ids::{Env, RandomIds},
     time::{ManualClock, Timestamp},
 };
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use testing::Database;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -74,7 +74,7 @@ impl Service {
         config.database_url = database.fresh_url().await;
         configure(&mut config);
         let clock = ManualClock::new(START);
-        let around = Surroundings { clock: Arc::new(clock.clone()), ids: Arc::new(RandomIds) };
+        let around = Env { clock: Arc::new(clock.clone()), ids: Arc::new(RandomIds) };
         let backends = Backends::connect(config, Shape::AllInOne, around).await.expect("backends");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let ops = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
-use common::testing::Database;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
     service::{Service, User},

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::testing::Database;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use testing::Database;
 
 use crate::{
-    books,
+    ledger_invariants,
     service::{Answer, Service, User},
 };
 
@@ -106,7 +106,7 @@ async fn undo_and_reset_take_back_what_was_awarded() {
         }
         let today = service.get("/me/today", &mingi).await.expect(200);
         assert_eq!((&today["experience"], &today["monster"]["experience"]), (&json!(480), &json!(480)));
-        books::balance(&service.backends.db).await;
+        ledger_invariants::check(&service.backends.db).await;
     }
 }
 
@@ -182,7 +182,7 @@ async fn two_phones_finish_a_workout_once() {
             assert_eq!((&today["experience"], &today["routines"]), (&json!(360 * round), &json!(round)));
             assert_eq!(today["actions"], json!(3 * round));
         }
-        books::balance(&service.backends.db).await;
+        ledger_invariants::check(&service.backends.db).await;
     }
 }
 
@@ -213,7 +213,7 @@ async fn completing_undoing_and_beginning_at_once_leaves_a_sum_that_adds_up() {
         let expected = json!(done * 100);
         assert_eq!((&today["experience"], &today["monster"]["experience"]), (&expected, &expected));
         assert_eq!(today["actions"], json!(done));
-        books::balance(&service.backends.db).await;
+        ledger_invariants::check(&service.backends.db).await;
     }
 }
 

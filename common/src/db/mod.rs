@@ -11,6 +11,7 @@
 pub mod dialect;
 mod migrate;
 mod query;
+pub mod recorder;
 
 use std::{
     path::{Path, PathBuf},

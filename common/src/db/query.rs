@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::{AssertSqlSafe, FromRow, MySql, Sqlite, mysql::MySqlRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Db, DbError, STATEMENT_TIMEOUT, Tx};
+use super::{Db, DbError, STATEMENT_TIMEOUT, Tx, recorder};
 use crate::time::Timestamp;
 
 /// A value bound to a placeholder.
@@ -89,15 +89,13 @@ impl Query {
     }
 
     /// The statement, with its placeholders.
-    #[cfg(feature = "testing")]
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The same values under the statement that asks how this one would be run.
-    #[cfg(feature = "testing")]
-    pub(crate) fn explained(self, explain: &str) -> Self {
-        Self { text: format!("{explain} {}", self.text).into(), ..self }
+    /// The statement with text put before it, such as `EXPLAIN`.
+    pub fn prefixed(self, prefix: &str) -> Self {
+        Self { text: format!("{prefix} {}", self.text).into(), ..self }
     }
 
     /// Appends text, for statements put together from parts.
@@ -233,10 +231,10 @@ pub(super) use while_connection_is_gone;
 /// One implementation for both things that hold a connection of either database. `$more`: how often a statement that only
 /// reads may be run again on another connection.
 macro_rules! executor {
-    ($type:ty, $note:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr, $more:expr) => {
+    ($type:ty, $record:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr, $more:expr) => {
         impl Executor for $type {
             async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
-                $note(&self, &query);
+                $record(&self, &query);
                 let Query { text, values } = query;
                 match self {
                     $sqlite => {
@@ -250,7 +248,7 @@ macro_rules! executor {
             }
 
             async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
-                $note(&self, &query);
+                $record(&self, &query);
                 let Query { text, values } = query;
                 match self {
                     $sqlite => {
@@ -282,16 +280,11 @@ macro_rules! executor {
     };
 }
 
-/// Tests look at the statements that a service reads with.
-#[cfg(feature = "testing")]
-fn note_read(db: &&Db, query: &Query) {
-    crate::testing::plans::note(db, query);
+fn record_read(db: &&Db, query: &Query) {
+    recorder::record(db, query);
 }
 
-#[cfg(not(feature = "testing"))]
-const fn note_read(_: &&Db, _: &Query) {}
+const fn record_nothing(_: &&mut Tx, _: &Query) {}
 
-const fn note_nothing(_: &&mut Tx, _: &Query) {}
-
-executor!(&Db, note_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool, pool.size());
-executor!(&mut Tx, note_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx, 0);
+executor!(&Db, record_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool, pool.size());
+executor!(&mut Tx, record_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx, 0);

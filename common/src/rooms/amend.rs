@@ -1,7 +1,7 @@
 //! Who may edit or delete which message, and what it becomes.
 
 use super::{Draft, RawEntry, RoomError, decode, encode};
-use crate::wire::{Body, Entry, Person, Role};
+use wire::{Body, Entry, Person, Role};
 
 /// Why an entry is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ pub(super) fn anonymise_raw(json: &str, user: uuid::Uuid) -> Result<Option<Strin
 
 /// The stored notice without `user`; `None` if it does not name them.
 pub(super) fn anonymise_notice(json: &str, user: uuid::Uuid) -> Result<Option<String>, RoomError> {
-    let mut notice: crate::wire::Notice = decode(json)?;
+    let mut notice: wire::Notice = decode(json)?;
     if notice.user.id != user {
         return Ok(None);
     }

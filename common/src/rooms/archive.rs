@@ -3,6 +3,7 @@
 //! A row of `rooms` says how far SQL has a room's log, and its lock orders whoever changes the room's rows.
 
 use uuid::Uuid;
+use wire::{Body, Entry, Position};
 
 use super::{
     Draft, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
@@ -12,7 +13,6 @@ use super::{
 use crate::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
     time::Timestamp,
-    wire::{Body, Entry, Position},
 };
 
 /// Rows changed by one statement, at most.

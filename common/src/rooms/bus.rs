@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::RawEntry;
-use crate::wire::Ephemeral;
+use wire::Ephemeral;
 
 /// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead. Every room with
 /// a subscriber has memory for as many.

@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::wire::Position;
+use wire::Position;
 
 /// What to do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod seats;
 pub mod sql;
 
 use std::{sync::Arc, time::Duration};
+use wire::{Body, Entry, Ephemeral, Notice, Person, Position, Role};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -28,11 +29,7 @@ pub use self::{
     amend::Refusal,
     bus::{SessionChange, SessionChanges, Signal, Subscription},
 };
-use crate::{
-    db::DbError,
-    time::Timestamp,
-    wire::{Body, Entry, Ephemeral, Notice, Person, Position, Role},
-};
+use crate::{db::DbError, time::Timestamp};
 
 /// Who signs entries that no user wrote: the outbox.
 pub const SYSTEM: Uuid = Uuid::nil();

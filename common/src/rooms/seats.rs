@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use uuid::Uuid;
 
 use super::Presence;
-use crate::wire::Person;
+use wire::Person;
 
 struct Seat {
     person: Person,

@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use dashmap::DashMap;
 use uuid::Uuid;
+use wire::{Ephemeral, Notice, Person, Position};
 
 use super::{
     Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, Refusal, RoomError, RoomStore,
@@ -22,7 +23,6 @@ use crate::{
     ids::IdSource,
     time::Timestamp,
     transaction,
-    wire::{Ephemeral, Notice, Person, Position},
 };
 
 /// See the module.

@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{
-    db::{Db, SchemaState, sql},
-    testing::Database,
-};
+use common::db::{Db, SchemaState, sql};
+use testing::Database;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_run_once_and_tell_where_they_are() {

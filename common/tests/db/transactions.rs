@@ -11,9 +11,9 @@ use std::{
 use common::{
     config::SecretUrl,
     db::{ACQUIRE_TIMEOUT, Db, DbError, STATEMENT_TIMEOUT, Tx, sql},
-    testing::Database,
     transaction,
 };
+use testing::Database;
 use tokio::sync::Barrier;
 
 /// Longer than anything here may take.

@@ -2,9 +2,9 @@
 
 use common::{
     db::{Db, DbError, sql},
-    testing::Database,
     time::Timestamp,
 };
+use testing::Database;
 use uuid::Uuid;
 
 /// A database with a table of every type we use.

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use common::{
-    rooms::{Draft, Range, Refusal, RoomError, RoomStore},
-    testing,
-    wire::{Body, Role},
-};
+use common::rooms::{Draft, Range, Refusal, RoomError, RoomStore};
 use uuid::Uuid;
+use wire::{Body, Role};
 
 use super::{NOW, fill, message, next_entry, person, place, texts};
 

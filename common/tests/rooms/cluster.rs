@@ -5,9 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 use common::{
     config::SecretUrl,
     rooms::{Range, RoomStore, Signal},
-    testing::{self, Database},
 };
 use loadtest::servers::Cluster;
+use testing::Database;
 use uuid::Uuid;
 
 use super::{fill, message, next, next_entry, person, seqs, within};

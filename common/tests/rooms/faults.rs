@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use common::{
     config::SecretUrl,
     rooms::{NONCE_WINDOW, Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
-    testing::{self, Database},
 };
 use loadtest::{
     proxy::{Proxy, Which},
     servers::{Redis, Sync},
 };
+use testing::Database;
 use tokio::time::Instant;
 use uuid::Uuid;
 

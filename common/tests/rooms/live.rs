@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use common::{
-    rooms::{
-        Range, RawEntry, RoomStore, Signal, Subscription,
-        merge::{Progress, Step},
-    },
-    testing,
-    wire::{Body, Change, Position},
+use common::rooms::{
+    Range, RawEntry, RoomStore, Signal, Subscription,
+    merge::{Progress, Step},
 };
 use uuid::Uuid;
+use wire::{Body, Change, Position};
 
 use super::{fill, member, message, next, next_entry, seqs, within};
 

@@ -2,12 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::{
-    rooms::{NONCE_WINDOW, Range, Refusal, RoomError, RoomStore, SYSTEM},
-    testing,
-    wire::{Body, Change, Position},
-};
+use common::rooms::{NONCE_WINDOW, Range, Refusal, RoomError, RoomStore, SYSTEM};
 use uuid::Uuid;
+use wire::{Body, Change, Position};
 
 use super::{NOW, amend::edit, fill, member, message, next_entry, notice, person, place, seqs, texts};
 
@@ -284,7 +281,7 @@ async fn a_purged_person_disappears_from_every_log() {
             store.append(room, member(gone, Change::Left, Uuid::now_v7())).await.expect(name);
             rooms.push(room);
         }
-        let reader = common::wire::Person { id: gone, nickname: "곧 갈 사람".to_owned() };
+        let reader = wire::Person { id: gone, nickname: "곧 갈 사람".to_owned() };
         assert_eq!(store.mark_read(rooms[0], &reader, 2).await.expect(name), 2, "{name}");
         // One of the logs is in SQL, whatever the backend.
         store.retire(rooms[1], NOW).await.expect(name);
@@ -307,10 +304,10 @@ async fn a_purged_person_disappears_from_every_log() {
             let user = store.notice(room).await.expect(name).expect(name).user;
             assert_eq!(user.nickname, "탈퇴한 회원", "{name}");
             assert!(
-                !page.entries.iter().any(|e| matches!(
-                    e.parse(),
-                    Ok(common::wire::Entry { body: Body::Message { text: None, .. }, .. })
-                ))
+                !page
+                    .entries
+                    .iter()
+                    .any(|e| matches!(e.parse(), Ok(wire::Entry { body: Body::Message { text: None, .. }, .. })))
             );
         }
     }

@@ -15,9 +15,9 @@ use std::time::Duration;
 use common::{
     rooms::{Appended, Draft, Page, RawEntry, RoomStore, Signal, Subscription},
     time::Timestamp,
-    wire::{Body, Change, Person, Role},
 };
 use uuid::Uuid;
+use wire::{Body, Change, Person, Role};
 
 /// When the drafts of these tests are accepted, if it does not matter.
 const NOW: Timestamp = Timestamp(1_700_000_000_000);

@@ -1,11 +1,9 @@
 //! Property tests of the merge logic: however pages and live entries overlap, what is delivered is the log.
 
-use common::{
-    rooms::merge::{Progress, Step},
-    wire::Position,
-};
+use common::rooms::merge::{Progress, Step};
 use proptest::prelude::*;
 use uuid::Uuid;
+use wire::Position;
 
 const EPOCH: Uuid = Uuid::from_u128(1);
 

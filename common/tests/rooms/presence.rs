@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use common::{
-    rooms::{Presence, RoomStore, SessionChange, Signal, Subscription},
-    testing,
-    wire::{Ephemeral, Person},
-};
+use common::rooms::{Presence, RoomStore, SessionChange, Signal, Subscription};
 use uuid::Uuid;
+use wire::{Ephemeral, Person};
 
 use super::{fill, next, person, within};
 

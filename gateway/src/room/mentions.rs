@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::wire::Ephemeral;
 use tokio::time::Instant;
 use uuid::Uuid;
+use wire::Ephemeral;
 
 use super::MAX_GATHERED;
 use crate::{outgoing::Encoded, seat::Seat};

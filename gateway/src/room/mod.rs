@@ -11,12 +11,9 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    rooms::{
-        Range, RawEntry, RoomError, RoomStore, Signal, Subscription,
-        merge::{Progress, Step},
-    },
-    wire::{Change, Ephemeral, Frame, Position},
+use common::rooms::{
+    Range, RawEntry, RoomError, RoomStore, Signal, Subscription,
+    merge::{Progress, Step},
 };
 use serde::Deserialize;
 use tokio::{
@@ -24,6 +21,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 use uuid::Uuid;
+use wire::{Change, Ephemeral, Frame, Position};
 
 use self::mentions::{Heard, Mentions};
 use crate::{frame, metrics::Metrics, outgoing::Encoded, seat::Seat};

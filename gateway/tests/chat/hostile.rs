@@ -1,6 +1,5 @@
 //! Frames that no good client sends: each gets its documented answer or close, and nobody else notices.
 
-use common::wire::{Command, ErrorCode, Frame, close};
 use loadtest::client::{Connection, Greeting, Incoming};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,6 +12,7 @@ use tokio_tungstenite::tungstenite::{
         coding::{Data, OpCode},
     },
 };
+use wire::{Command, ErrorCode, Frame, close};
 
 use crate::world::{Shapes, World, enter, say_and_hear};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, ErrorCode, Frame, close};
 use loadtest::client::{Connection, ConnectionError, Greeting};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use wire::{Command, ErrorCode, Frame, close};
 
 use crate::world::{Shapes, World, enter, log, message, next_text};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use common::wire::{Body, Change, CloseReason, Command, ErrorCode, Frame, Position, Role, close};
 use loadtest::client::{Connection, ConnectionError, Greeting, Incoming};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
+use wire::{Body, Change, CloseReason, Command, ErrorCode, Frame, Position, Role, close};
 
 use crate::world::{Shapes, World, enter, log, message, next_entry, next_text, position_of, say, say_and_hear};
 

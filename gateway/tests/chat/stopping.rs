@@ -1,11 +1,9 @@
 //! Stopping: every connection is told, nothing acknowledged is lost, the process ends.
 
-use common::{
-    rooms::Range,
-    wire::{Command, Frame, close},
-};
+use common::rooms::Range;
 use loadtest::client::{ConnectionError, Incoming};
 use tokio_tungstenite::tungstenite::Message;
+use wire::{Command, Frame, close};
 
 use crate::world::{Shapes, World, enter, log, say};
 

@@ -6,16 +6,16 @@ use common::{
     bootstrap::{Backends, Shape},
     config::Config,
     db::sql,
-    ids::Surroundings,
+    ids::Env,
     rooms::{Appended, Draft},
-    testing::{self, Database},
     time::Timestamp,
-    wire::{Body, Change, Frame, Person, Position},
 };
 use loadtest::client::{Connection, Greeting, Incoming};
+use testing::Database;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::{Body, Change, Frame, Person, Position};
 
 /// On which backends a test runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +71,7 @@ impl World {
         let stop = CancellationToken::new();
         let mut world = Self { backends: Vec::new(), urls: Vec::new(), stop, running: Vec::new() };
         for _ in 0..gateways {
-            let backends =
-                Backends::connect(config.clone(), Shape::AllInOne, Surroundings::default()).await.expect("backends");
+            let backends = Backends::connect(config.clone(), Shape::AllInOne, Env::default()).await.expect("backends");
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let ops = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             world.urls.push(format!("ws://{}/ws", listener.local_addr().expect("an address")));
@@ -146,13 +145,8 @@ impl World {
     /// What the outbox does when the members change.
     pub(crate) async fn tell(&self, room: Uuid, someone: &Someone, change: Change) -> Appended {
         let body = Body::Member { user: someone.person.clone(), change };
-        let draft = Draft {
-            author: common::rooms::SYSTEM,
-            role: common::wire::Role::Host,
-            nonce: None,
-            at: Timestamp(0),
-            body,
-        };
+        let draft =
+            Draft { author: common::rooms::SYSTEM, role: wire::Role::Host, nonce: None, at: Timestamp(0), body };
         self.first().rooms.append(room, draft).await.expect("appended")
     }
 }
@@ -174,7 +168,7 @@ pub(crate) fn position_of(joined: &Frame) -> Position {
 }
 
 /// The next entry, whatever comes before it.
-pub(crate) async fn next_entry(connection: &mut Connection) -> common::wire::Entry {
+pub(crate) async fn next_entry(connection: &mut Connection) -> wire::Entry {
     let entry = |incoming| match incoming {
         Incoming::Entry(entry) => Some(*entry),
         _ => None,
@@ -193,7 +187,7 @@ pub(crate) async fn next_text(connection: &mut Connection) -> (u64, String) {
 
 /// Sends a message and returns its acknowledgement.
 pub(crate) async fn say(connection: &mut Connection, id: u64, room: Uuid, nonce: &str, text: &str) -> Frame {
-    let command = common::wire::Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
+    let command = wire::Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
     connection.request(id, &command).await.expect("a reply")
 }
 
@@ -201,7 +195,7 @@ pub(crate) async fn say(connection: &mut Connection, id: u64, room: Uuid, nonce:
 /// that both must agree on.
 pub(crate) async fn say_and_hear(connection: &mut Connection, room: Uuid, text: &str) -> u64 {
     let nonce = Uuid::now_v7().to_string();
-    let command = common::wire::Command::Send { id: 99, room, nonce, text: text.to_owned() };
+    let command = wire::Command::Send { id: 99, room, nonce, text: text.to_owned() };
     connection.send(&command).await.expect("sent");
     let (mut acknowledged, mut heard) = (None, None);
     while acknowledged.is_none() || heard.is_none() {
@@ -232,13 +226,7 @@ pub(crate) fn message(someone: &Someone, nonce: &str, text: &str) -> Draft {
         edited_at: None,
         deleted_at: None,
     };
-    Draft {
-        author: someone.person.id,
-        role: common::wire::Role::Member,
-        nonce: Some(nonce.to_owned()),
-        at: Timestamp(0),
-        body,
-    }
+    Draft { author: someone.person.id, role: wire::Role::Member, nonce: Some(nonce.to_owned()), at: Timestamp(0), body }
 }
 
 /// An `Arc` of a world's room log, as another process would hold it.

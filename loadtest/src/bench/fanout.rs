@@ -9,11 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use common::wire::Command;
 use hdrhistogram::Histogram;
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::Command;
 
 use super::{Bed, PATIENCE, Target, add_percentiles, histogram, raw, report::Report, stamp, to_f64};
 use crate::{failure::Outcome, process};

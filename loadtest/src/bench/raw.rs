@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use common::wire::{Command, SUBPROTOCOL};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -13,6 +12,7 @@ use tokio::{
     sync::Mutex,
 };
 use uuid::Uuid;
+use wire::{Command, SUBPROTOCOL};
 
 use crate::failure::{Failure, Outcome, within};
 

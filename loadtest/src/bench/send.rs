@@ -9,10 +9,10 @@ use std::{
 };
 
 use clap::Args;
-use common::wire::Command;
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::Command;
 
 use super::{Target, add_percentiles, fanout::number_after, histogram, raw, report::Report, stamp, to_f64};
 use crate::{

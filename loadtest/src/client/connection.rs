@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, Entry, Ephemeral, Frame, Limits, Person, SUBPROTOCOL};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -16,6 +15,7 @@ use tokio_tungstenite::{
     },
 };
 use uuid::Uuid;
+use wire::{Command, Entry, Ephemeral, Frame, Limits, Person, SUBPROTOCOL};
 
 /// How long connecting, or the answer to a command, may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use common::wire::{Command, Entry, Frame, close};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use uuid::Uuid;
+use wire::{Command, Entry, Frame, close};
 
 use super::{
     Connection, ConnectionError, Greeting, Incoming, Options, Refusal, Request, Sent, View,
@@ -204,7 +204,7 @@ impl Driver {
             }
             Request::Send { room, nonce, text, reply } => match self.rooms.get_mut(&room) {
                 Some(state) => state.queue.push_back(Outgoing { nonce, text, reply }),
-                None => drop(reply.send(Err(Refusal::Code(common::wire::ErrorCode::NotJoined)))),
+                None => drop(reply.send(Err(Refusal::Code(wire::ErrorCode::NotJoined)))),
             },
             Request::Token(token) => {
                 self.options.token = token;
@@ -290,7 +290,7 @@ impl Driver {
                 }
                 self.view.send_modify(|view| {
                     if let Some(seen) = view.rooms.get_mut(&room) {
-                        seen.take_page(common::wire::Position { epoch, seq }, recovered, entries, keep);
+                        seen.take_page(wire::Position { epoch, seq }, recovered, entries, keep);
                         (seen.notice, seen.role) = (notice, Some(role));
                     }
                 });

@@ -15,12 +15,10 @@ pub mod view;
 
 use std::time::Duration;
 
-use common::{
-    time::Timestamp,
-    wire::{Command, ErrorCode, Frame},
-};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
+use wire::Timestamp;
+use wire::{Command, ErrorCode, Frame};
 
 pub use self::{
     backoff::Backoff,

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use common::wire::{Body, Entry, ErrorCode, Notice, Position, Role};
 use uuid::Uuid;
+use wire::{Body, Entry, ErrorCode, Notice, Position, Role};
 
 /// Everything that a client knows at a moment.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,8 @@ impl RoomView {
 
 #[cfg(test)]
 mod tests {
-    use common::{time::Timestamp, wire::Person};
+    use wire::Person;
+    use wire::Timestamp;
 
     use super::*;
 

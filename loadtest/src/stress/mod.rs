@@ -4,10 +4,10 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`world`] | the running system, and putting it right again after a scenario |
-//! | [`party`] | a room full of people who talk, and what must hold of what they saw |
+//! | [`cohort`] | a room full of people who talk, and what must hold of what they saw |
 //! | [`scenarios`] | what is done to them |
 
-pub mod party;
+pub mod cohort;
 pub mod scenarios;
 pub mod world;
 
@@ -20,7 +20,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-pub use self::{party::Party, world::World};
+pub use self::{cohort::Cohort, world::World};
 use crate::{
     ensure,
     failure::{Failure, Outcome, within},

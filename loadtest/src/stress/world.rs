@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use super::{Form, Party};
+use super::{Cohort, Form};
 use crate::{
     ensure,
     failure::{Failure, Outcome},
@@ -75,16 +75,16 @@ impl World {
     ///
     /// # Errors
     /// When somebody cannot get in.
-    pub async fn party(&self, members: usize) -> Outcome<Party> {
-        self.party_at(members, &self.system.gateway_urls()?).await
+    pub async fn cohort(&self, members: usize) -> Outcome<Cohort> {
+        self.cohort_at(members, &self.system.gateway_urls()?).await
     }
 
     /// The same at certain gateways.
     ///
     /// # Errors
     /// When somebody cannot get in.
-    pub async fn party_at(&self, members: usize, gateways: &[String]) -> Outcome<Party> {
-        Party::start_at(self.rest()?, self.room(members).await?, gateways).await
+    pub async fn cohort_at(&self, members: usize, gateways: &[String]) -> Outcome<Cohort> {
+        Cohort::start_at(self.rest()?, self.room(members).await?, gateways).await
     }
 
     /// A gateway more, with other settings. It ends when it is dropped.

@@ -10,12 +10,12 @@ use std::{sync::Arc, time::Duration};
 use common::{
     db::DbError,
     rooms::{MAX_PAGE, Range, RoomError},
-    wire::{Body, Entry},
 };
 use futures_util::{Stream, StreamExt, stream};
 use poem_openapi::types::ToJSON;
 use tokio::sync::mpsc;
 use uuid::Uuid;
+use wire::{Body, Entry};
 
 use self::{
     model::{

@@ -11,7 +11,7 @@ use crate::{
     meetups::model::Meetup,
     page::{self, Page},
     problem::{Code, Problem, SECURED, codes},
-    server::Tag,
+    tags::Tag,
 };
 
 /// The operations.

@@ -10,6 +10,7 @@ use dashmap::DashSet;
 use fred::interfaces::HashesInterface;
 use tokio::sync::Notify;
 use uuid::Uuid;
+use wire::Position;
 
 use super::{Inner, keys, log::ListPage};
 use crate::{
@@ -20,7 +21,6 @@ use crate::{
     },
     time::Timestamp,
     transaction,
-    wire::Position,
 };
 
 /// How far a list may grow beyond its cap, so that entries are moved in chunks and not one by one.

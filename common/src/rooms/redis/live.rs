@@ -20,15 +20,13 @@ use fred::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use uuid::Uuid;
+use wire::Ephemeral;
 
 use super::{
     Inner,
     keys::{self, Topic},
 };
-use crate::{
-    rooms::{RawEntry, RoomError, SessionChange, Signal, Subscription, bus::Bus, decode, encode},
-    wire::Ephemeral,
-};
+use crate::rooms::{RawEntry, RoomError, SessionChange, Signal, Subscription, bus::Bus, decode, encode};
 
 /// How often the process talks to itself.
 const PROBE: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use fred::{
     types::Value,
 };
 use uuid::Uuid;
+use wire::Position;
 
 use super::{Inner, keys};
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     },
     time::Timestamp,
     transaction,
-    wire::Position,
 };
 
 /// How often an edit is tried again because its target was changed in between, at most.

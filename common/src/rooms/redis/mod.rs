@@ -35,23 +35,16 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use fred::interfaces::HashesInterface;
-#[cfg(feature = "testing")]
-use fred::interfaces::KeysInterface;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::{Ephemeral, Notice, Person, Position};
 
 use self::{archiver::Archiver, connection::Redis, live::Live, presence::Registry};
 use super::{
     Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, Refusal, RoomError, RoomStore, SessionChanges,
     Subscription, archive, decode,
 };
-use crate::{
-    config::SecretUrl,
-    db::Db,
-    ids::IdSource,
-    time::Timestamp,
-    wire::{Ephemeral, Notice, Person, Position},
-};
+use crate::{config::SecretUrl, db::Db, ids::IdSource, time::Timestamp};
 
 /// How a process uses Redis.
 #[derive(Clone, Debug)]
@@ -104,23 +97,6 @@ impl RedisRooms {
     /// Whatever was moved before stays moved; nothing is lost.
     pub async fn archive(&self, room: Uuid) -> Result<u64, RoomError> {
         self.inner.archive(room, self.inner.archiver.cap()).await
-    }
-}
-
-#[cfg(feature = "testing")]
-impl RedisRooms {
-    /// The keys that Redis has of a room, but those that expire by themselves.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub async fn keys(&self, room: Uuid) -> Result<Vec<String>, RoomError> {
-        let mut found = Vec::new();
-        for key in keys::kept(room) {
-            if self.inner.redis.client()?.exists(&key).await? {
-                found.push(key);
-            }
-        }
-        Ok(found)
     }
 }
 

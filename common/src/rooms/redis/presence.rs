@@ -9,12 +9,10 @@ use fred::{interfaces::SortedSetsInterface, types::Value};
 use futures_util::{StreamExt, stream};
 use tokio::{sync::RwLock, time::MissedTickBehavior};
 use uuid::Uuid;
+use wire::Person;
 
 use super::{Inner, keys};
-use crate::{
-    rooms::{CONNECTION_TTL, Entered, PRESENCE_TTL, Presence, RoomError, decode, encode, seats::Seats},
-    wire::Person,
-};
+use crate::rooms::{CONNECTION_TTL, Entered, PRESENCE_TTL, Presence, RoomError, decode, encode, seats::Seats};
 
 /// Refreshes of presence; together with [`PRESENCE_TTL`] it bounds how long a crashed process's people are seen.
 const REFRESH_PRESENCE: Duration = Duration::from_secs(4);

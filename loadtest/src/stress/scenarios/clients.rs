@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::wire::{Command, ErrorCode, Frame, Position};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
+use wire::{Command, ErrorCode, Frame, Position};
 
 use super::lasting;
 use crate::{
@@ -20,18 +20,18 @@ use crate::{
 const BACK: Duration = Duration::from_secs(15);
 
 pub(super) async fn clients_cut_again_and_again(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     for _ in 0..world.scale(5, 30) {
         lasting(250).await;
-        for client in &party.clients {
+        for client in &cohort.clients {
             client.cut().await;
         }
     }
-    party.recovery(BACK).await?;
-    party.quiet(talk).await?;
-    let welcomes: u32 = party.clients.iter().map(|client| client.view().welcomes).sum();
-    Ok(format!("{}; {welcomes} connections", party.finish().await?))
+    cohort.recovery(BACK).await?;
+    cohort.quiet(talk).await?;
+    let welcomes: u32 = cohort.clients.iter().map(|client| client.view().welcomes).sum();
+    Ok(format!("{}; {welcomes} connections", cohort.finish().await?))
 }
 
 pub(super) async fn herd(world: &mut World) -> Outcome<String> {
@@ -73,26 +73,26 @@ pub(super) async fn join_while_a_thousand_messages_fly(world: &mut World) -> Out
     let gateway = world.gateway_with(&[("COMMANDS_PER_SECOND", "1000"), ("COMMAND_BURST", "1000")]).await?;
     let url = gateway.gateway()?.to_owned();
     let ordinary = world.system.gateway_urls()?.swap_remove(1);
-    let mut party = world.party_at(world.scale(8, 24), std::slice::from_ref(&url)).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort_at(world.scale(8, 24), std::slice::from_ref(&url)).await?;
+    let talk = cohort.talk();
     let mut joined = 0;
     let mut guests = Vec::new();
-    while party.clients[0].room(party.room.id).position.is_none_or(|head| head.seq < world.scale(1000, 5000)) {
-        let member = &party.room.members[joined % party.room.members.len()];
+    while cohort.clients[0].room(cohort.room.id).position.is_none_or(|head| head.seq < world.scale(1000, 5000)) {
+        let member = &cohort.room.members[joined % cohort.room.members.len()];
         let url = if joined % 2 == 0 { &url } else { &ordinary };
-        let guest = Client::start(Options { rooms: vec![party.room.id], ..Options::new(url, &member.token) });
+        let guest = Client::start(Options { rooms: vec![cohort.room.id], ..Options::new(url, &member.token) });
         guest.wait_live(BACK).await?;
         joined += 1;
         // Nobody may be on more connections than a user is allowed.
-        if guests.len() == party.room.members.len() {
+        if guests.len() == cohort.room.members.len() {
             guests.remove(0);
         }
         guests.push(Arc::new(guest));
     }
-    party.quiet(talk).await?;
+    cohort.quiet(talk).await?;
     let guests_checked = guests.len();
-    party.clients.extend(guests);
-    Ok(format!("{}; {joined} joins under load, {guests_checked} stayed", party.finish().await?))
+    cohort.clients.extend(guests);
+    Ok(format!("{}; {joined} joins under load, {guests_checked} stayed", cohort.finish().await?))
 }
 
 /// Reconnects in [`reconnects_in_waves`].
@@ -100,7 +100,7 @@ const RECONNECTS: usize = 5000;
 
 pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
     let (people, each) = (world.scale(100, 200), 5);
-    let mut party = world.party(4).await?;
+    let mut cohort = world.cohort(4).await?;
     let room = world.room(people).await?;
     let gateways = world.system.gateway_urls()?;
     let clients: Vec<Client> = (0..people * each)
@@ -114,7 +114,7 @@ pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
     for client in &clients {
         client.wait_live(BACK * 4).await?;
     }
-    let talk = party.talk();
+    let talk = cohort.talk();
     let waves = u32::try_from(RECONNECTS / clients.len())?;
     let began = Instant::now();
     for wave in 1..=waves {
@@ -132,10 +132,10 @@ pub(super) async fn reconnects_in_waves(world: &mut World) -> Outcome<String> {
     }
     let limit = world.scale(Duration::from_secs(30), Duration::from_secs(15));
     ensure!(took < limit, "{RECONNECTS} reconnects took {took:?}");
-    party.quiet(talk).await?;
+    cohort.quiet(talk).await?;
     let count = clients.len();
     drop(clients);
-    Ok(format!("{count} clients, {RECONNECTS} reconnects in {} ms; {}", took.as_millis(), party.finish().await?))
+    Ok(format!("{count} clients, {RECONNECTS} reconnects in {} ms; {}", took.as_millis(), cohort.finish().await?))
 }
 
 /// What came back from a join with `since`.
@@ -151,20 +151,20 @@ async fn resume(url: &str, token: &str, room: Uuid, since: Position) -> Outcome<
 }
 
 pub(super) async fn resume_at_another_gateway(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
+    let mut cohort = world.cohort(2).await?;
     let urls = world.system.gateway_urls()?;
-    let start = party.clients[0].room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
+    let start = cohort.clients[0].room(cohort.room.id).position.ok_or_else(|| Failure::new("no position"))?;
     for number in 0..30 {
         let text = format!("{number}번째");
-        let sent = party.clients[0].send(party.room.id, &text).await?;
-        party.note(sent.seq, text)?;
+        let sent = cohort.clients[0].send(cohort.room.id, &text).await?;
+        cohort.note(sent.seq, text)?;
     }
     for url in &urls {
         for back in [0, 1, 30] {
             let head = start.seq + 30;
             let since = Position { seq: head - back, ..start };
             let (recovered, position, entries) =
-                resume(url, &party.room.members[1].token, party.room.id, since).await?;
+                resume(url, &cohort.room.members[1].token, cohort.room.id, since).await?;
             let expected: Vec<u64> = (since.seq + 1..=head).collect();
             ensure!(
                 recovered && position.seq == head && entries == expected,
@@ -172,21 +172,21 @@ pub(super) async fn resume_at_another_gateway(world: &mut World) -> Outcome<Stri
             );
         }
     }
-    party.finish().await
+    cohort.finish().await
 }
 
 pub(super) async fn resume_far_behind(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
-    let (behind, count) = (Arc::clone(&party.clients[1]), world.scale(600, 3000));
+    let mut cohort = world.cohort(2).await?;
+    let (behind, count) = (Arc::clone(&cohort.clients[1]), world.scale(600, 3000));
     // Whoever is in the tunnel is dropped; the others fill the log by REST, which has no limit of commands a second.
-    let position = behind.room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
-    party.clients.remove(1);
+    let position = behind.room(cohort.room.id).position.ok_or_else(|| Failure::new("no position"))?;
+    cohort.clients.remove(1);
     drop(behind);
-    let rest = world.rest()?.by(&party.room.members[0]);
+    let rest = world.rest()?.by(&cohort.room.members[0]);
     for chunk in (0..count).collect::<Vec<_>>().chunks(32) {
         let posts = chunk.iter().map(|number| {
             let text = format!("{number}번째");
-            let path = format!("/meetups/{}/messages", party.room.id);
+            let path = format!("/meetups/{}/messages", cohort.room.id);
             let rest = &rest;
             async move {
                 let posted = rest.post(&path, json!({"text": &text, "nonce": &text})).await?;
@@ -194,25 +194,25 @@ pub(super) async fn resume_far_behind(world: &mut World) -> Outcome<String> {
             }
         });
         for (seq, text) in try_join_all(posts).await? {
-            party.note(seq, text)?;
+            cohort.note(seq, text)?;
         }
     }
     let url = world.system.gateway_urls()?.swap_remove(0);
-    let (recovered, reached, entries) = resume(&url, &party.room.members[1].token, party.room.id, position).await?;
+    let (recovered, reached, entries) = resume(&url, &cohort.room.members[1].token, cohort.room.id, position).await?;
     let contiguous = entries.windows(2).all(|pair| pair[1] == pair[0] + 1) && entries.last() == Some(&reached.seq);
     ensure!(contiguous, "the page is not contiguous up to {}", reached.seq);
     ensure!(!recovered || entries.first() == Some(&(position.seq + 1)), "recovered, but not from where it was");
-    Ok(format!("{} behind: recovered {recovered}, first page of {}; {}", count, entries.len(), party.finish().await?))
+    Ok(format!("{} behind: recovered {recovered}, first page of {}; {}", count, entries.len(), cohort.finish().await?))
 }
 
 pub(super) async fn resume_with_a_foreign_epoch(world: &mut World) -> Outcome<String> {
-    let party = world.party(2).await?;
-    let client = &party.clients[0];
+    let cohort = world.cohort(2).await?;
+    let client = &cohort.clients[0];
     for number in 0..5 {
-        let sent = client.send(party.room.id, format!("{number}")).await?;
-        client.wait_seq(BACK, party.room.id, sent.seq).await?;
+        let sent = client.send(cohort.room.id, format!("{number}")).await?;
+        client.wait_seq(BACK, cohort.room.id, sent.seq).await?;
     }
-    let head = client.room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
+    let head = client.room(cohort.room.id).position.ok_or_else(|| Failure::new("no position"))?;
     let url = world.system.gateway_urls()?.swap_remove(0);
     for since in [
         Position { epoch: Uuid::new_v4(), seq: 3 },
@@ -220,11 +220,11 @@ pub(super) async fn resume_with_a_foreign_epoch(world: &mut World) -> Outcome<St
         Position { seq: head.seq + 1000, ..head },
         Position { seq: u64::from(u32::MAX) * 1000, ..head },
     ] {
-        let (recovered, position, entries) = resume(&url, &party.room.members[1].token, party.room.id, since).await?;
+        let (recovered, position, entries) = resume(&url, &cohort.room.members[1].token, cohort.room.id, since).await?;
         ensure!(!recovered, "{since:?} was taken for a position of {head:?}");
         ensure!(position == head && entries.last() == Some(&head.seq), "no fresh page: {position:?} {entries:?}");
     }
-    party.finish().await
+    cohort.finish().await
 }
 
 pub(super) async fn many_rooms_on_one_connection(world: &mut World) -> Outcome<String> {
@@ -255,32 +255,32 @@ pub(super) async fn many_rooms_on_one_connection(world: &mut World) -> Outcome<S
 }
 
 pub(super) async fn rest_and_sockets_together(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(6).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(6).await?;
+    let talk = cohort.talk();
     let rest = world.rest()?;
     for number in 0..world.scale(60, 400) {
-        let user = &party.room.members[number % 6];
+        let user = &cohort.room.members[number % 6];
         let text = format!("REST {number}");
         let posted =
-            rest.by(user).post(&format!("/meetups/{}/messages", party.room.id), json!({"text": &text})).await?;
-        party.note(posted["seq"].as_u64().unwrap_or(0), text)?;
+            rest.by(user).post(&format!("/meetups/{}/messages", cohort.room.id), json!({"text": &text})).await?;
+        cohort.note(posted["seq"].as_u64().unwrap_or(0), text)?;
     }
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn one_user_on_many_connections(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
+    let mut cohort = world.cohort(2).await?;
     let urls = world.system.gateway_urls()?;
     for number in 0..5 {
         let options =
-            Options { rooms: vec![party.room.id], ..Options::new(&urls[number % 2], &party.room.members[0].token) };
+            Options { rooms: vec![cohort.room.id], ..Options::new(&urls[number % 2], &cohort.room.members[0].token) };
         let client = Client::start(options);
         client.wait_live(BACK).await?;
-        party.clients.push(Arc::new(client));
+        cohort.clients.push(Arc::new(client));
     }
-    let talk = party.talk();
+    let talk = cohort.talk();
     lasting(world.scale(1000, 5000)).await;
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }

@@ -14,22 +14,22 @@ pub(super) async fn clock_jumps(world: &mut World) -> Outcome<String> {
     let gateway = clock.rules(world.system.setup.clone()).start(Role::Gateway).await?;
     let ordinary = world.system.gateway_urls()?.swap_remove(0);
     let urls = [gateway.gateway()?.to_owned(), ordinary];
-    let mut party = world.party_at(8, &urls).await?;
-    let (room, token) = (party.room.id, party.room.members[0].token.clone());
+    let mut cohort = world.cohort_at(8, &urls).await?;
+    let (room, token) = (cohort.room.id, cohort.room.members[0].token.clone());
     let mut connections = Vec::new();
     for url in &urls {
         let (mut connection, _) = Connection::greet(url, Greeting::Header(&token)).await?;
         connection.join(room).await?;
         connections.push(connection);
     }
-    let talk = party.talk();
+    let talk = cohort.talk();
     let mut again = 0;
     // Minutes fast, but not past the life of a token; an hour slow; right again.
     for seconds in [0, 780, -3600, 0] {
         clock.jump(seconds)?;
         lasting(world.scale(500, 3000)).await;
         // Whoever comes back to it resumes; and each message sent before the jump is known after it.
-        for client in &party.clients {
+        for client in &cohort.clients {
             client.cut().await;
         }
         for (number, connection) in connections.iter_mut().enumerate() {
@@ -38,7 +38,7 @@ pub(super) async fn clock_jumps(world: &mut World) -> Outcome<String> {
             again += usize::from(duplicate);
         }
     }
-    party.recovery(crate::stress::party::PATIENCE).await?;
-    party.quiet(talk).await?;
-    Ok(format!("sent again {again} times, still one entry; {}", party.finish().await?))
+    cohort.recovery(crate::stress::cohort::PATIENCE).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("sent again {again} times, still one entry; {}", cohort.finish().await?))
 }

@@ -18,40 +18,40 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn mariadb_killed_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let room = party.room.id;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let room = cohort.room.id;
+    let talk = cohort.talk();
     lasting(400).await;
     world.system.mariadb.kill().await?;
-    let before = party.clients[0].room(room).position.map_or(0, |position| position.seq);
-    party.clients[1].wait_seq(PATIENCE, room, before + 20).await?;
+    let before = cohort.clients[0].room(room).position.map_or(0, |position| position.seq);
+    cohort.clients[1].wait_seq(PATIENCE, room, before + 20).await?;
     world.system.mariadb.restart().await?;
     let url = world.system.gateway_urls()?.swap_remove(0);
-    let newcomer = Client::start(Options { rooms: vec![room], ..Options::new(url, &party.room.members[0].token) });
+    let newcomer = Client::start(Options { rooms: vec![room], ..Options::new(url, &cohort.room.members[0].token) });
     newcomer.wait_live(PATIENCE).await?;
     newcomer.close().await;
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn mariadb_paused(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let room = party.room.id;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let room = cohort.room.id;
+    let talk = cohort.talk();
     lasting(400).await;
     world.system.mariadb.program().signal(Signal::STOP)?;
-    let before = party.clients[0].room(room).position.map_or(0, |position| position.seq);
-    let went_on = party.clients[1].wait_seq(PATIENCE, room, before + 20).await;
+    let before = cohort.clients[0].room(room).position.map_or(0, |position| position.seq);
+    let went_on = cohort.clients[1].wait_seq(PATIENCE, room, before + 20).await;
     lasting(world.scale(1000, 5000)).await;
     world.system.mariadb.program().signal(Signal::CONT)?;
     went_on?;
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn api_killed_right_after_joins(world: &mut World) -> Outcome<String> {
-    let party = world.party(3).await?;
-    let room = party.room.id;
+    let cohort = world.cohort(3).await?;
+    let room = cohort.room.id;
     let newcomers = world.room(world.scale(24, 100)).await?.members;
     let rest = world.rest()?;
     let mut joined: Vec<Uuid> = Vec::new();
@@ -74,13 +74,13 @@ pub(super) async fn api_killed_right_after_joins(world: &mut World) -> Outcome<S
     }
     let unanswered = newcomers.len() - joined.len();
     let everybody: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
-    everybody_is_told_once(world, &party, &everybody).await?;
-    Ok(format!("{} joined, {unanswered} asked twice; {}", everybody.len(), party.finish().await?))
+    everybody_is_told_once(world, &cohort, &everybody).await?;
+    Ok(format!("{} joined, {unanswered} asked twice; {}", everybody.len(), cohort.finish().await?))
 }
 
 pub(super) async fn relay_paused_while_another_works(world: &mut World) -> Outcome<String> {
-    let party = world.party(3).await?;
-    let room = party.room.id;
+    let cohort = world.cohort(3).await?;
+    let room = cohort.room.id;
     let second = world.system.setup.start(Role::Api).await?;
     let rest = crate::rest::Rest::new(second.api()?)?;
     let newcomers = world.room(world.scale(60, 200)).await?.members;
@@ -100,13 +100,13 @@ pub(super) async fn relay_paused_while_another_works(world: &mut World) -> Outco
         world.system.api.program().signal(Signal::CONT)?;
     }
     let everybody: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
-    everybody_is_told_once(world, &party, &everybody).await?;
-    Ok(format!("{} joined; {}", everybody.len(), party.finish().await?))
+    everybody_is_told_once(world, &cohort, &everybody).await?;
+    Ok(format!("{} joined; {}", everybody.len(), cohort.finish().await?))
 }
 
 pub(super) async fn two_rest_services_relay(world: &mut World) -> Outcome<String> {
-    let party = world.party(3).await?;
-    let room = party.room.id;
+    let cohort = world.cohort(3).await?;
+    let room = cohort.room.id;
     let second = world.system.setup.start(Role::Api).await?;
     let newcomers = world.room(world.scale(30, 120)).await?.members;
     let services = [world.rest()?, crate::rest::Rest::new(second.api()?)?];
@@ -119,7 +119,7 @@ pub(super) async fn two_rest_services_relay(world: &mut World) -> Outcome<String
         answer?;
     }
     let everybody: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
-    everybody_is_told_once(world, &party, &everybody).await?;
-    ensure!(party.clients.iter().all(|client| client.view().connected), "somebody was disconnected");
-    Ok(format!("{} joined; {}", everybody.len(), party.finish().await?))
+    everybody_is_told_once(world, &cohort, &everybody).await?;
+    ensure!(cohort.clients.iter().all(|client| client.view().connected), "somebody was disconnected");
+    Ok(format!("{} joined; {}", everybody.len(), cohort.finish().await?))
 }

@@ -1,7 +1,7 @@
 //! Messages that change after they were sent.
 
-use common::wire::{Body, Command, Frame};
 use uuid::Uuid;
+use wire::{Body, Command, Frame};
 
 use super::lasting;
 use crate::{
@@ -26,11 +26,11 @@ async fn carry_out(client: &Client, command: impl Fn(u64) -> Command + Clone + S
 }
 
 pub(super) async fn edits_and_deletions_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(6).await?;
-    let room = party.room.id;
-    let talk = party.talk_of(4);
+    let mut cohort = world.cohort(6).await?;
+    let room = cohort.room.id;
+    let talk = cohort.talk_of(4);
     let mut deleted: Vec<u64> = Vec::new();
-    let author = std::sync::Arc::clone(&party.clients[5]);
+    let author = std::sync::Arc::clone(&cohort.clients[5]);
     for number in 0..world.scale(24, 120) {
         let sent = author.send(room, format!("초안 {number}")).await?;
         let text = format!("고친 글 {number}");
@@ -38,20 +38,20 @@ pub(super) async fn edits_and_deletions_under_load(world: &mut World) -> Outcome
         carry_out(&author, move |id| Command::Edit { id, room, seq: sent.seq, text: edit.clone() }).await?;
         if number % 3 == 0 {
             // The host deletes what others wrote.
-            let host = &party.clients[0];
+            let host = &cohort.clients[0];
             carry_out(host, move |id| Command::Delete { id, room, seq: sent.seq }).await?;
             deleted.push(sent.seq);
         } else {
-            party.note(sent.seq, text)?;
+            cohort.note(sent.seq, text)?;
         }
         if number == 10 {
             world.kill_gateway(1).await?;
             world.start_gateway(1).await?;
         }
     }
-    party.quiet(talk).await?;
-    tombstones(world, &party.room.members[0], room, &deleted).await?;
-    Ok(format!("{} deleted; {}", deleted.len(), party.finish().await?))
+    cohort.quiet(talk).await?;
+    tombstones(world, &cohort.room.members[0], room, &deleted).await?;
+    Ok(format!("{} deleted; {}", deleted.len(), cohort.finish().await?))
 }
 
 async fn tombstones(world: &World, reader: &crate::rest::User, room: Uuid, deleted: &[u64]) -> Outcome {

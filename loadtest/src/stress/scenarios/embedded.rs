@@ -8,7 +8,7 @@ use crate::{
     failure::{Failure, Outcome},
     rest::Rest,
     servers::{Role, Setup, Signal},
-    stress::{Party, World},
+    stress::{Cohort, World},
     system::populate,
 };
 
@@ -28,16 +28,16 @@ async fn end_and_start_again(world: &mut World, signal: Signal) -> Outcome<Strin
     let mut process = Setup::embedded(world.system.setup.binary(), folder.path()).start(Role::AllInOne).await?;
     let (rest, gateway) = (Rest::new(process.api()?)?, process.gateway()?.to_owned());
     let room = populate(&rest, 1, 6).await?.pop().ok_or_else(|| Failure::new("no room"))?;
-    let mut party = Party::start_at(rest, room, &[gateway]).await?;
-    let talk = party.talk();
+    let mut cohort = Cohort::start_at(rest, room, &[gateway]).await?;
+    let talk = cohort.talk();
     for _ in 0..world.scale(2, 5) {
         lasting(600).await;
         process.program().signal(signal)?;
         let status = process.program().wait(BACK).await?;
         ensure!(signal == Signal::KILL || status.success(), "ended with {status}");
         process.start_again().await?;
-        party.recovery(BACK).await?;
+        cohort.recovery(BACK).await?;
     }
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::wire::{Frame, close};
 use tokio::time::Instant;
+use wire::{Frame, close};
 
 use super::lasting;
 use crate::{
@@ -19,41 +19,41 @@ use crate::{
 const BACK: Duration = Duration::from_secs(15);
 
 pub(super) async fn calm(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(world.scale(1500, 8000)).await;
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn gateway_killed_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(700).await;
     world.kill_gateway(0).await?;
     lasting(world.scale(1000, 5000)).await;
-    let back = party.recovery(BACK).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; all back after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(BACK).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; all back after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn both_gateways_killed_in_turn(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     for index in [0, 1] {
         lasting(500).await;
         world.kill_gateway(index).await?;
         lasting(world.scale(500, 3000)).await;
         world.start_gateway(index).await?;
-        party.recovery(BACK).await?;
+        cohort.recovery(BACK).await?;
     }
-    party.quiet(talk).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn all_gateways_killed_at_once(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(500).await;
     for index in [0, 1] {
         world.kill_gateway(index).await?;
@@ -62,14 +62,14 @@ pub(super) async fn all_gateways_killed_at_once(world: &mut World) -> Outcome<St
     for index in [0, 1] {
         world.start_gateway(index).await?;
     }
-    let back = party.recovery(BACK).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; all back after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(BACK).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; all back after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn rolling_restart(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     let mut slowest = Duration::ZERO;
     for index in [0, 1] {
         lasting(500).await;
@@ -80,10 +80,10 @@ pub(super) async fn rolling_restart(world: &mut World) -> Outcome<String> {
         ensure!(status.success(), "the gateway ended with {status}");
         slowest = slowest.max(began.elapsed());
         world.start_gateway(index).await?;
-        party.recovery(BACK).await?;
+        cohort.recovery(BACK).await?;
     }
-    party.quiet(talk).await?;
-    Ok(format!("{}; slowest end {} ms", party.finish().await?, slowest.as_millis()))
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; slowest end {} ms", cohort.finish().await?, slowest.as_millis()))
 }
 
 pub(super) async fn gateway_drains(world: &mut World) -> Outcome<String> {
@@ -149,22 +149,22 @@ pub(super) async fn second_signal_ends_at_once(world: &mut World) -> Outcome<Str
 }
 
 pub(super) async fn gateway_added_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk_of(4);
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk_of(4);
     lasting(400).await;
     world.system.add_gateway().await?;
     let url = world.system.gateway_urls()?.swap_remove(2);
     for number in 4..8 {
-        let options = Options { rooms: vec![party.room.id], ..Options::new(&url, &party.room.members[number].token) };
+        let options = Options { rooms: vec![cohort.room.id], ..Options::new(&url, &cohort.room.members[number].token) };
         let moved = Arc::new(Client::start(options));
         moved.wait_live(BACK).await?;
-        party.clients[number] = moved;
+        cohort.clients[number] = moved;
     }
-    let second = party.talk();
+    let second = cohort.talk();
     lasting(world.scale(800, 5000)).await;
-    party.quiet(talk).await?;
-    party.quiet(second).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    cohort.quiet(second).await?;
+    cohort.finish().await
 }
 
 /// Memory that a gateway may have more after the last round than after the first, in KiB: what an allocator keeps for
@@ -202,13 +202,13 @@ pub(super) async fn memory_returns(world: &mut World) -> Outcome<String> {
 }
 
 pub(super) async fn gateway_paused(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(400).await;
     world.system.gateways[0].program().signal(Signal::STOP)?;
     lasting(world.scale(2000, 8000)).await;
     world.system.gateways[0].program().signal(Signal::CONT)?;
-    let back = party.recovery(BACK).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; caught up after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(BACK).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; caught up after {} ms", cohort.finish().await?, back.as_millis()))
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, ErrorCode, Frame, close};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_tungstenite::tungstenite::{Bytes, Message, protocol::frame::coding};
+use wire::{Command, ErrorCode, Frame, close};
 
 use super::lasting;
 use crate::{
@@ -25,10 +25,10 @@ fn address(url: &str) -> String {
 }
 
 pub(super) async fn malformed_frames(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(4).await?;
+    let talk = cohort.talk();
     let url = world.system.gateway_urls()?.swap_remove(0);
-    let room = party.room.id;
+    let room = cohort.room.id;
     let nested = format!(r#"{{"type":"send","id":1,"x":{}1{}}}"#, "[".repeat(2000), "]".repeat(2000));
     let frames = [
         "".to_owned(),
@@ -47,7 +47,7 @@ pub(super) async fn malformed_frames(world: &mut World) -> Outcome<String> {
     ];
     let mut refused = 0;
     for _ in 0..world.scale(3, 20) {
-        let (mut connection, _) = Connection::greet(&url, Greeting::Header(&party.room.members[0].token)).await?;
+        let (mut connection, _) = Connection::greet(&url, Greeting::Header(&cohort.room.members[0].token)).await?;
         for frame in &frames {
             connection.send_message(Message::text(frame.clone())).await?;
             let reply = connection.expect(|incoming| match incoming {
@@ -70,13 +70,13 @@ pub(super) async fn malformed_frames(world: &mut World) -> Outcome<String> {
         }
         connection.close().await;
     }
-    party.quiet(talk).await?;
-    Ok(format!("{refused} refused; {}", party.finish().await?))
+    cohort.quiet(talk).await?;
+    Ok(format!("{refused} refused; {}", cohort.finish().await?))
 }
 
 pub(super) async fn giant_frames(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(4).await?;
+    let talk = cohort.talk();
     let url = world.system.gateway_urls()?.swap_remove(0);
     let broken_text = coding::OpCode::Data(coding::Data::Text);
     let mut codes = Vec::new();
@@ -91,23 +91,23 @@ pub(super) async fn giant_frames(world: &mut World) -> Outcome<String> {
                 true,
             )),
         ] {
-            let (mut connection, _) = Connection::greet(&url, Greeting::Header(&party.room.members[0].token)).await?;
+            let (mut connection, _) = Connection::greet(&url, Greeting::Header(&cohort.room.members[0].token)).await?;
             // A gateway that stops reading half-way is as good as one that reads it all.
             drop(connection.send_message(message).await);
             codes.push(connection.close_code().await?);
         }
     }
-    party.quiet(talk).await?;
+    cohort.quiet(talk).await?;
     codes.sort_unstable();
     codes.dedup();
     let documented = |code: &u16| matches!(*code, close::BAD_FRAME | 1003 | 1006 | 1007 | 1009);
     ensure!(codes.iter().all(documented), "closed with {codes:?}");
-    Ok(format!("closed with {codes:?}; {}", party.finish().await?))
+    Ok(format!("closed with {codes:?}; {}", cohort.finish().await?))
 }
 
 pub(super) async fn garbage_instead_of_http(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(4).await?;
+    let talk = cohort.talk();
     let address = address(&world.system.gateway_urls()?.swap_remove(0));
     let mut ends = Vec::new();
     for bytes in [
@@ -135,8 +135,8 @@ pub(super) async fn garbage_instead_of_http(world: &mut World) -> Outcome<String
     for end in ends {
         end.await??;
     }
-    party.quiet(talk).await?;
-    Ok(format!("{count} closed; {}", party.finish().await?))
+    cohort.quiet(talk).await?;
+    Ok(format!("{count} closed; {}", cohort.finish().await?))
 }
 
 pub(super) async fn connections_without_hello(world: &mut World) -> Outcome<String> {
@@ -174,11 +174,11 @@ pub(super) async fn forged_tokens(world: &mut World) -> Outcome<String> {
 }
 
 pub(super) async fn flood_of_commands(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
-    let talk = party.talk_of(3);
-    let room = party.room.id;
+    let mut cohort = world.cohort(4).await?;
+    let talk = cohort.talk_of(3);
+    let room = cohort.room.id;
     let url = world.system.gateway_urls()?.swap_remove(0);
-    let (mut connection, _) = Connection::greet(&url, Greeting::Header(&party.room.members[3].token)).await?;
+    let (mut connection, _) = Connection::greet(&url, Greeting::Header(&cohort.room.members[3].token)).await?;
     connection.join(room).await?;
     let count = 1000;
     for number in 0..count {
@@ -210,16 +210,16 @@ pub(super) async fn flood_of_commands(world: &mut World) -> Outcome<String> {
     ensure!(limited > 0 && waits == limited, "{} accepted, {limited} limited, {waits} told how long", accepted.len());
     ensure!(end.is_none_or(|code| code == close::TOO_MANY), "closed with {end:?}");
     ensure!(accepted.is_sorted(), "accepted out of order");
-    party.quiet(talk).await?;
-    Ok(format!("{} accepted, {limited} limited, closed {end:?}; {}", accepted.len(), party.finish().await?))
+    cohort.quiet(talk).await?;
+    Ok(format!("{} accepted, {limited} limited, closed {end:?}; {}", accepted.len(), cohort.finish().await?))
 }
 
 pub(super) async fn strangers_at_the_door(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
+    let mut cohort = world.cohort(4).await?;
     let strangers = world.room(4).await?;
-    let talk = party.talk();
+    let talk = cohort.talk();
     let urls = world.system.gateway_urls()?;
-    let room = party.room.id;
+    let room = cohort.room.id;
     let mut refused = 0;
     for (number, stranger) in strangers.members.iter().enumerate() {
         let (mut connection, _) = Connection::greet(&urls[number % 2], Greeting::Header(&stranger.token)).await?;
@@ -246,6 +246,6 @@ pub(super) async fn strangers_at_the_door(world: &mut World) -> Outcome<String> 
         });
         ensure!(heard.await.is_err(), "a stranger heard the room");
     }
-    party.quiet(talk).await?;
-    Ok(format!("{refused} refused; {}", party.finish().await?))
+    cohort.quiet(talk).await?;
+    Ok(format!("{refused} refused; {}", cohort.finish().await?))
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use common::wire::{Body, Change, Command, Frame};
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use uuid::Uuid;
+use wire::{Body, Change, Command, Frame};
 
 use super::lasting;
 use crate::{
@@ -34,13 +34,13 @@ pub(super) async fn member_removed_mid_stream(world: &mut World) -> Outcome<Stri
 
 /// One of six is gone, by their own will or the host's; says what was checked, and who is gone from where.
 async fn departs(world: &mut World, how: Change) -> Outcome<(String, (Uuid, User))> {
-    let mut party = world.party(6).await?;
-    let room = party.room.id;
-    let leaver = party.room.members.pop().unwrap_or_else(|| party.room.members[0].clone());
-    let client = party.clients.pop().unwrap_or_else(|| party.clients[0].clone());
-    let talk = party.talk();
+    let mut cohort = world.cohort(6).await?;
+    let room = cohort.room.id;
+    let leaver = cohort.room.members.pop().unwrap_or_else(|| cohort.room.members[0].clone());
+    let client = cohort.clients.pop().unwrap_or_else(|| cohort.clients[0].clone());
+    let talk = cohort.talk();
     lasting(400).await;
-    let (host, rest) = (&party.room.members[0], world.rest()?);
+    let (host, rest) = (&cohort.room.members[0], world.rest()?);
     match how {
         Change::Removed => rest.by(host).delete(&format!("/meetups/{room}/members/{}", leaver.id)).await?,
         _ => rest.by(&leaver).delete(&format!("/meetups/{room}/membership")).await?,
@@ -50,7 +50,7 @@ async fn departs(world: &mut World, how: Change) -> Outcome<(String, (Uuid, User
             |body: &Body| matches!(body, Body::Member { user, change } if user.id == leaver.id && *change == how);
         view.rooms.get(&room).is_some_and(|room| room.entries.iter().any(|entry| is_told(&entry.body)))
     };
-    for other in party.clients.iter().chain([&client]) {
+    for other in cohort.clients.iter().chain([&client]) {
         other.wait_for(PATIENCE, "the entry that tells of leaving", told).await?;
     }
     lasting(world.scale(400, 2000)).await;
@@ -62,14 +62,14 @@ async fn departs(world: &mut World, how: Change) -> Outcome<(String, (Uuid, User
     let (mut again, _) = Connection::greet(&url, Greeting::Header(&leaver.token)).await?;
     let reply = again.join(room).await?;
     ensure!(matches!(reply, Frame::Error { .. }), "the one who left can come back in: {reply:?}");
-    party.quiet(talk).await?;
-    Ok((party.finish().await?, (room, leaver)))
+    cohort.quiet(talk).await?;
+    Ok((cohort.finish().await?, (room, leaver)))
 }
 
 pub(super) async fn join_storm(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(4).await?;
-    let talk = party.talk();
-    let room = party.room.id;
+    let mut cohort = world.cohort(4).await?;
+    let talk = cohort.talk();
+    let room = cohort.room.id;
     let newcomers: Vec<User> = world.room(world.scale(40, 150)).await?.members;
     let rest = world.rest()?;
     try_join_all(newcomers.iter().map(|user| {
@@ -77,25 +77,25 @@ pub(super) async fn join_storm(world: &mut World) -> Outcome<String> {
         async move { rest.join(room).await }
     }))
     .await?;
-    party.quiet(talk).await?;
+    cohort.quiet(talk).await?;
     let ids: Vec<Uuid> = newcomers.iter().map(|user| user.id).collect();
-    everybody_is_told_once(world, &party, &ids).await?;
-    Ok(format!("{} joined; {}", ids.len(), party.finish().await?))
+    everybody_is_told_once(world, &cohort, &ids).await?;
+    Ok(format!("{} joined; {}", ids.len(), cohort.finish().await?))
 }
 
 /// Waits until the room has one entry for each of `joined`, and fails if it has two.
-pub(super) async fn everybody_is_told_once(world: &World, party: &crate::stress::Party, joined: &[Uuid]) -> Outcome {
-    let room = party.room.id;
-    let times = |entries: &mut dyn Iterator<Item = &common::wire::Entry>, id: Uuid| {
+pub(super) async fn everybody_is_told_once(world: &World, cohort: &crate::stress::Cohort, joined: &[Uuid]) -> Outcome {
+    let room = cohort.room.id;
+    let times = |entries: &mut dyn Iterator<Item = &wire::Entry>, id: Uuid| {
         let about = |body: &Body| matches!(body, Body::Member { user, change: Change::Joined } if user.id == id);
         entries.filter(|entry| about(&entry.body)).count()
     };
-    for client in &party.clients {
+    for client in &cohort.clients {
         let all =
             |view: &crate::client::View| joined.iter().all(|id| times(&mut view.rooms[&room].entries.iter(), *id) >= 1);
         client.wait_for(PATIENCE * 2, "an entry for everybody who joined", all).await?;
     }
-    let history = world.rest()?.by(&party.room.members[0]).history(room).await?;
+    let history = world.rest()?.by(&cohort.room.members[0]).history(room).await?;
     for id in joined {
         let times = times(&mut history.iter(), *id);
         ensure!(times == 1, "the log tells {times} times that {id} joined");
@@ -104,14 +104,14 @@ pub(super) async fn everybody_is_told_once(world: &World, party: &crate::stress:
 }
 
 pub(super) async fn notices_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(6).await?;
-    let talk = party.talk();
-    let room = party.room.id;
+    let mut cohort = world.cohort(6).await?;
+    let talk = cohort.talk();
+    let room = cohort.room.id;
     let count = world.scale(15, 60);
     for number in 0..=count {
         let set = async || {
             let text = Some(format!("공지 {number} 📌"));
-            party.clients[0].request(move |id| Command::Notice { id, room, text }).await
+            cohort.clients[0].request(move |id| Command::Notice { id, room, text }).await
         };
         let mut reply = set().await?;
         // The host talks too, and has to keep to the limit of commands a second.
@@ -123,12 +123,12 @@ pub(super) async fn notices_under_load(world: &mut World) -> Outcome<String> {
         lasting(80).await;
     }
     let last = format!("공지 {count} 📌");
-    for client in &party.clients {
+    for client in &cohort.clients {
         let shown = |view: &crate::client::View| view.rooms[&room].notice.as_ref().is_some_and(|now| now.text == last);
         client.wait_for(PATIENCE, "the last notice", shown).await?;
     }
-    party.quiet(talk).await?;
-    let newcomer = world.rest()?.by(&party.room.members[1]).get(&format!("/meetups/{room}/notice")).await?;
+    cohort.quiet(talk).await?;
+    let newcomer = world.rest()?.by(&cohort.room.members[1]).get(&format!("/meetups/{room}/notice")).await?;
     ensure!(newcomer["text"] == last.as_str(), "REST shows {newcomer}");
-    Ok(format!("{} notices; {}", count + 1, party.finish().await?))
+    Ok(format!("{} notices; {}", count + 1, cohort.finish().await?))
 }

@@ -1,7 +1,7 @@
 //! The same message sent twice, by every road there is.
 
-use common::wire::{Command, Frame};
 use serde_json::json;
+use wire::{Command, Frame};
 
 use crate::{
     client::{Connection, Greeting},
@@ -37,8 +37,8 @@ async fn seat(world: &World, gateway: usize, token: &str, room: uuid::Uuid) -> O
 }
 
 pub(super) async fn racing_nonces(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
-    let (room, token) = (party.room.id, party.room.members[0].token.clone());
+    let mut cohort = world.cohort(2).await?;
+    let (room, token) = (cohort.room.id, cohort.room.members[0].token.clone());
     let (mut a, mut b) = (seat(world, 0, &token, room).await?, seat(world, 1, &token, room).await?);
     let count = world.scale(60, 200);
     for number in 0..count {
@@ -48,14 +48,14 @@ pub(super) async fn racing_nonces(world: &mut World) -> Outcome<String> {
         let (first, second) = tokio::join!(send(&mut a, room, &nonce), send(&mut b, room, &nonce));
         let ((seq, one), (other_seq, other)) = (first?, second?);
         ensure!(seq == other_seq && one != other, "{nonce}: {seq} {one} and {other_seq} {other}");
-        party.note(seq, nonce)?;
+        cohort.note(seq, nonce)?;
     }
-    Ok(format!("{count} races; {}", party.finish().await?))
+    Ok(format!("{count} races; {}", cohort.finish().await?))
 }
 
 pub(super) async fn resent_after_a_lost_reply(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
-    let (room, token) = (party.room.id, party.room.members[0].token.clone());
+    let mut cohort = world.cohort(2).await?;
+    let (room, token) = (cohort.room.id, cohort.room.members[0].token.clone());
     let (count, mut again) = (world.scale(20, 100), 0);
     for number in 0..count {
         let nonce = format!("잃어버린 답 {number}");
@@ -67,17 +67,17 @@ pub(super) async fn resent_after_a_lost_reply(world: &mut World) -> Outcome<Stri
         let mut second = seat(world, (number + 1) % 2, &token, room).await?;
         let (seq, duplicate) = send(&mut second, room, &nonce).await?;
         again += usize::from(duplicate);
-        party.note(seq, nonce)?;
+        cohort.note(seq, nonce)?;
         second.close().await;
     }
-    Ok(format!("{count} resent, {again} had been accepted; {}", party.finish().await?))
+    Ok(format!("{count} resent, {again} had been accepted; {}", cohort.finish().await?))
 }
 
 pub(super) async fn same_nonce_of_two_authors(world: &mut World) -> Outcome<String> {
-    let party = world.party(2).await?;
-    let room = party.room.id;
-    let mut a = seat(world, 0, &party.room.members[0].token, room).await?;
-    let mut b = seat(world, 1, &party.room.members[1].token, room).await?;
+    let cohort = world.cohort(2).await?;
+    let room = cohort.room.id;
+    let mut a = seat(world, 0, &cohort.room.members[0].token, room).await?;
+    let mut b = seat(world, 1, &cohort.room.members[1].token, room).await?;
     let count = world.scale(20, 100);
     for number in 0..count {
         let nonce = format!("n-{number}");
@@ -85,14 +85,14 @@ pub(super) async fn same_nonce_of_two_authors(world: &mut World) -> Outcome<Stri
         let ((seq, one), (other_seq, other)) = (first?, second?);
         ensure!(seq != other_seq && !one && !other, "{nonce}: two authors' messages were taken for one");
     }
-    Ok(format!("{} entries for {count} nonces; {}", 2 * count, party.finish().await?))
+    Ok(format!("{} entries for {count} nonces; {}", 2 * count, cohort.finish().await?))
 }
 
 pub(super) async fn nonce_sent_by_rest_and_socket(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(2).await?;
-    let room = party.room.id;
-    let rest = world.rest()?.by(&party.room.members[0]);
-    let mut socket = seat(world, 0, &party.room.members[0].token.clone(), room).await?;
+    let mut cohort = world.cohort(2).await?;
+    let room = cohort.room.id;
+    let rest = world.rest()?.by(&cohort.room.members[0]);
+    let mut socket = seat(world, 0, &cohort.room.members[0].token.clone(), room).await?;
     let count = world.scale(30, 200);
     for number in 0..count {
         let nonce = format!("두 길 {number}");
@@ -102,7 +102,7 @@ pub(super) async fn nonce_sent_by_rest_and_socket(world: &mut World) -> Outcome<
         let ((seq, one), posted) = (sent?, posted?);
         let (other_seq, other) = (posted["seq"].as_u64(), posted["duplicate"].as_bool());
         ensure!(other_seq == Some(seq) && other == Some(!one), "{nonce}: {seq} {one} and {posted}");
-        party.note(seq, nonce)?;
+        cohort.note(seq, nonce)?;
     }
-    Ok(format!("{count} nonces; {}", party.finish().await?))
+    Ok(format!("{count} nonces; {}", cohort.finish().await?))
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, Ephemeral, Frame};
 use tokio::time::Instant;
 use uuid::Uuid;
+use wire::{Command, Ephemeral, Frame};
 
 use crate::{
     client::{Connection, Greeting, Incoming},

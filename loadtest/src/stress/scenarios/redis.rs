@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use common::wire::{Command, ErrorCode, Frame};
 use tokio::time::Instant;
+use wire::{Command, ErrorCode, Frame};
 
 use super::lasting;
 use crate::{
     client::{Connection, Greeting},
     ensure,
     failure::{Failure, Outcome},
-    stress::{Party, World},
+    stress::{Cohort, World},
 };
 
 /// Everything is live again this long after Redis is back.
@@ -25,42 +25,42 @@ pub(super) async fn redis_killed_three_times(world: &mut World) -> Outcome<Strin
 }
 
 async fn kill_times(world: &mut World, times: usize) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     let mut slowest = Duration::ZERO;
     for _ in 0..times {
         lasting(500).await;
         world.system.redis.kill().await?;
         lasting(world.scale(800, 4000)).await;
         world.system.redis.restart().await?;
-        slowest = slowest.max(party.recovery(LIVE_AGAIN).await?);
+        slowest = slowest.max(cohort.recovery(LIVE_AGAIN).await?);
     }
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, slowest.as_millis()))
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, slowest.as_millis()))
 }
 
 pub(super) async fn redis_restarted_in_order(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(500).await;
     world.system.redis.program().terminate().await?;
     world.system.redis.restart().await?;
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn redis_paused_under_load(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(500).await;
     world.system.redis.pause()?;
     // Longer than any time limit between a gateway and Redis, in the short form too.
     lasting(10_000).await;
     world.system.redis.resume()?;
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn sends_fail_at_once_without_redis(world: &mut World) -> Outcome<String> {
@@ -108,27 +108,27 @@ pub(super) async fn readiness_follows_redis(world: &mut World) -> Outcome<String
 }
 
 pub(super) async fn redis_emptied(world: &mut World) -> Outcome<String> {
-    let mut party = world.party(6).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort(6).await?;
+    let talk = cohort.talk();
     lasting(world.scale(500, 3000)).await;
-    party.quiet(talk).await?;
-    party.check().await?;
-    let before = party.clients[0].room(party.room.id).position.ok_or_else(|| Failure::new("no position"))?;
+    cohort.quiet(talk).await?;
+    cohort.check().await?;
+    let before = cohort.clients[0].room(cohort.room.id).position.ok_or_else(|| Failure::new("no position"))?;
     let answer = world.system.redis.command("FLUSHALL").await?;
     ensure!(answer.trim() == "+OK", "{answer}");
-    let sent = party.clients[0].send(party.room.id, "새 시작 🌱").await?;
-    for client in &party.clients {
+    let sent = cohort.clients[0].send(cohort.room.id, "새 시작 🌱").await?;
+    for client in &cohort.clients {
         let fresh = |view: &crate::client::View| {
-            let room = &view.rooms[&party.room.id];
+            let room = &view.rooms[&cohort.room.id];
             room.position.is_some_and(|position| position.epoch != before.epoch && position.seq >= sent.seq)
         };
         client.wait_for(Duration::from_secs(15), "the new epoch", fresh).await?;
-        let room = client.room(party.room.id);
+        let room = client.room(cohort.room.id);
         ensure!(room.resets == 1, "told {} times that the log began anew", room.resets);
         let texts: Vec<String> = room.messages().into_iter().map(|(_, text)| text).collect();
         ensure!(texts == ["새 시작 🌱"], "the new log shows {texts:?}");
     }
-    Ok(format!("all {} clients are in the new epoch", party.clients.len()))
+    Ok(format!("all {} clients are in the new epoch", cohort.clients.len()))
 }
 
 pub(super) async fn archivers_killed_under_load(world: &mut World) -> Outcome<String> {
@@ -138,34 +138,34 @@ pub(super) async fn archivers_killed_under_load(world: &mut World) -> Outcome<St
     let settings = [[("REDIS_ROOM_ENTRIES", "20")].as_slice(), &limits].concat();
     let mut gateways = [world.gateway_with(&settings).await?, world.gateway_with(&settings).await?];
     let urls = [gateways[0].gateway()?.to_owned(), gateways[1].gateway()?.to_owned()];
-    let mut party = world.party_at(8, &urls).await?;
-    let talk = party.talk();
+    let mut cohort = world.cohort_at(8, &urls).await?;
+    let talk = cohort.talk();
     for round in 0..world.scale(6, 20) {
         lasting(300 + 70 * round as u64).await;
         let gateway = &mut gateways[round % 2];
         gateway.program().kill().await?;
         gateway.start_again().await?;
     }
-    party.recovery(Duration::from_secs(15)).await?;
-    party.quiet(talk).await?;
-    let key = format!("LLEN mz:{{{}}}:log", party.room.id);
+    cohort.recovery(Duration::from_secs(15)).await?;
+    cohort.quiet(talk).await?;
+    let key = format!("LLEN mz:{{{}}}:log", cohort.room.id);
     let listed = world.system.redis.command(&key).await?;
     let listed: u64 = listed.trim().trim_start_matches(':').parse()?;
-    let head = party.clients[0].room(party.room.id).position.map_or(0, |position| position.seq);
+    let head = cohort.clients[0].room(cohort.room.id).position.map_or(0, |position| position.seq);
     ensure!(listed < head, "all {head} entries are still in Redis");
-    Ok(format!("{head} entries, {} of them archived; {}", head - listed, party.finish().await?))
+    Ok(format!("{head} entries, {} of them archived; {}", head - listed, cohort.finish().await?))
 }
 
 pub(super) async fn redis_and_gateway_killed_together(world: &mut World) -> Outcome<String> {
-    let mut party: Party = world.party(8).await?;
-    let talk = party.talk();
+    let mut cohort: Cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
     lasting(500).await;
     world.system.redis.kill().await?;
     world.kill_gateway(0).await?;
     lasting(500).await;
     world.system.redis.restart().await?;
     world.start_gateway(0).await?;
-    let back = party.recovery(Duration::from_secs(15)).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(Duration::from_secs(15)).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, back.as_millis()))
 }

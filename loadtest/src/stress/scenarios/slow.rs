@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::wire::close;
 use tokio::time::Instant;
+use wire::close;
 
 use super::lasting;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, Outcome},
     process,
     servers::Mingizuk,
-    stress::{Party, World},
+    stress::{Cohort, World},
 };
 
 /// What a connection's queue may hold, in bytes, and what the gateway may need besides for each.
@@ -28,15 +28,15 @@ async fn short_queues(world: &World) -> Outcome<Mingizuk> {
 }
 
 /// How long each of `count` messages took from being sent to being seen by another, sorted.
-async fn delays(party: &mut Party, count: usize, mark: &str) -> Outcome<Vec<Duration>> {
+async fn delays(cohort: &mut Cohort, count: usize, mark: &str) -> Outcome<Vec<Duration>> {
     let mut delays = Vec::with_capacity(count);
     for number in 0..count {
         let began = Instant::now();
         let said = format!("{mark} {number} {}", "뜨거운 방".repeat(150));
-        let sent = party.clients[number % 2].send(party.room.id, &said).await?;
-        party.clients[2].wait_seq(Duration::from_secs(10), party.room.id, sent.seq).await?;
+        let sent = cohort.clients[number % 2].send(cohort.room.id, &said).await?;
+        cohort.clients[2].wait_seq(Duration::from_secs(10), cohort.room.id, sent.seq).await?;
         delays.push(began.elapsed());
-        party.note(sent.seq, said)?;
+        cohort.note(sent.seq, said)?;
     }
     delays.sort_unstable();
     Ok(delays)
@@ -49,17 +49,17 @@ pub(super) async fn hot_room_with_many_slow_readers(world: &mut World) -> Outcom
     let address = url.replace("ws://", "").replace("/ws", "");
     let mut room = world.room(people + 3).await?;
     let sleepers_of = room.members.split_off(3);
-    let mut party = Party::start_at(world.rest()?, room, std::slice::from_ref(&url)).await?;
-    let calm = delays(&mut party, 200, "전").await?;
+    let mut cohort = Cohort::start_at(world.rest()?, room, std::slice::from_ref(&url)).await?;
+    let calm = delays(&mut cohort, 200, "전").await?;
     let mut sleepers = Vec::new();
     for number in 0..people * each {
         let mut sleeper = Receiver::open_slow(&address, &sleepers_of[number % people].token).await?;
-        sleeper.join(party.room.id).await?;
+        sleeper.join(cohort.room.id).await?;
         sleepers.push(sleeper);
     }
     let pid = gateway.program().pid()?;
     let before = process::resident(pid)?;
-    let hot = delays(&mut party, world.scale(400, 600), "중").await?;
+    let hot = delays(&mut cohort, world.scale(400, 600), "중").await?;
     let grown = process::resident(pid)?.saturating_sub(before);
     let bound = sleepers.len() as u64 * (QUEUE_BYTES + CONNECTION_BYTES) + (16 << 20);
     ensure!(grown < bound, "{} slow readers: {} KiB more memory", sleepers.len(), grown / 1024);
@@ -77,21 +77,21 @@ pub(super) async fn hot_room_with_many_slow_readers(world: &mut World) -> Outcom
         grown / 1024,
         hot.as_millis(),
         calm.as_millis(),
-        party.finish().await?
+        cohort.finish().await?
     ))
 }
 
 pub(super) async fn slow_readers_among_fast_ones(world: &mut World) -> Outcome<String> {
     let mut gateway = short_queues(world).await?;
     let url = gateway.gateway()?.to_owned();
-    let mut party = world.party_at(4, std::slice::from_ref(&url)).await?;
+    let mut cohort = world.cohort_at(4, std::slice::from_ref(&url)).await?;
     let address = url.replace("ws://", "").replace("/ws", "");
     let mut sleepers = Vec::new();
-    let token = &party.room.members[3].token;
+    let token = &cohort.room.members[3].token;
     // As many connections as one user may have, the client's own included.
     for _ in 0..9 {
         let mut sleeper = Receiver::open_slow(&address, token).await?;
-        sleeper.join(party.room.id).await?;
+        sleeper.join(cohort.room.id).await?;
         sleepers.push(sleeper);
     }
     let before = process::resident(gateway.program().pid()?)?;
@@ -99,8 +99,8 @@ pub(super) async fn slow_readers_among_fast_ones(world: &mut World) -> Outcome<S
     let text = "느림보".repeat(300);
     let began = Instant::now();
     for number in 0..world.scale(1000, 8000) {
-        let sent = party.clients[number % 3].send(party.room.id, format!("{number} {text}")).await?;
-        party.note(sent.seq, format!("{number} {text}"))?;
+        let sent = cohort.clients[number % 3].send(cohort.room.id, format!("{number} {text}")).await?;
+        cohort.note(sent.seq, format!("{number} {text}"))?;
     }
     let after = process::resident(gateway.program().pid()?)?;
     let grown = after.saturating_sub(before) / 1024;
@@ -113,19 +113,19 @@ pub(super) async fn slow_readers_among_fast_ones(world: &mut World) -> Outcome<S
     }
     ensure!(closed == sleepers.len(), "only {closed} of {} slow readers were closed", sleepers.len());
     let took = began.elapsed();
-    Ok(format!("{closed} closed, {grown} KiB more memory, {} ms; {}", took.as_millis(), party.finish().await?))
+    Ok(format!("{closed} closed, {grown} KiB more memory, {} ms; {}", took.as_millis(), cohort.finish().await?))
 }
 
 pub(super) async fn silent_connections_are_closed(world: &mut World) -> Outcome<String> {
     let gateway = world.gateway_with(&[("HEARTBEAT", "1000"), ("PONG_TIMEOUT", "500")]).await?;
     let url = gateway.gateway()?.to_owned();
-    let party = world.party_at(2, std::slice::from_ref(&url)).await?;
-    let (mut dead, _) = Connection::greet(&url, Greeting::Header(&party.room.members[0].token)).await?;
+    let cohort = world.cohort_at(2, std::slice::from_ref(&url)).await?;
+    let (mut dead, _) = Connection::greet(&url, Greeting::Header(&cohort.room.members[0].token)).await?;
     // Not reading means not answering pings.
     lasting(4000).await;
     let code = dead.close_code().await;
     let closed = matches!(code, Ok(close::NO_PONG | 1006) | Err(ConnectionError::Closed(_)));
     ensure!(closed, "a dead connection was not closed: {code:?}");
-    ensure!(party.clients.iter().all(|client| client.view().welcomes == 1), "a living one was closed too");
-    Ok(format!("closed with {code:?}; {}", party.finish().await?))
+    ensure!(cohort.clients.iter().all(|client| client.view().welcomes == 1), "a living one was closed too");
+    Ok(format!("closed with {code:?}; {}", cohort.finish().await?))
 }

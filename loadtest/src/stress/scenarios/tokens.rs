@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::wire::close;
 use serde_json::json;
+use wire::close;
 
 use super::lasting;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     failure::{Failure, Outcome},
     rest::{Rest, User},
     servers::{Mingizuk, Role},
-    stress::{Party, World},
+    stress::{Cohort, World},
     system::populate,
 };
 
@@ -22,12 +22,12 @@ const TTL: &str = "4000";
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A REST service that gives short-lived tokens, and a room of people who have them.
-async fn short_lived(world: &World) -> Outcome<(Mingizuk, Rest, Party)> {
+async fn short_lived(world: &World) -> Outcome<(Mingizuk, Rest, Cohort)> {
     let api = world.system.setup.clone().with("ACCESS_TOKEN_TTL", TTL).start(Role::Api).await?;
     let rest = Rest::new(api.api()?)?;
     let room = populate(&rest, 1, 4).await?.pop().ok_or_else(|| Failure::new("no room"))?;
-    let party = Party::start_at(rest.clone(), room, &world.system.gateway_urls()?).await?;
-    Ok((api, rest, party))
+    let cohort = Cohort::start_at(rest.clone(), room, &world.system.gateway_urls()?).await?;
+    Ok((api, rest, cohort))
 }
 
 async fn renew(rest: &Rest, user: &mut User, client: &Client) -> Outcome {
@@ -38,40 +38,40 @@ async fn renew(rest: &Rest, user: &mut User, client: &Client) -> Outcome {
     Ok(())
 }
 
-async fn renew_all(rest: &Rest, party: &mut Party) -> Outcome {
-    for (user, client) in party.room.members.iter_mut().zip(&party.clients) {
+async fn renew_all(rest: &Rest, cohort: &mut Cohort) -> Outcome {
+    for (user, client) in cohort.room.members.iter_mut().zip(&cohort.clients) {
         renew(rest, user, client).await?;
     }
     Ok(())
 }
 
 pub(super) async fn tokens_renewed_in_time(world: &mut World) -> Outcome<String> {
-    let (_api, rest, mut party) = short_lived(world).await?;
-    let talk = party.talk();
+    let (_api, rest, mut cohort) = short_lived(world).await?;
+    let talk = cohort.talk();
     for _ in 0..world.scale(4, 14) {
         lasting(1500).await;
-        renew_all(&rest, &mut party).await?;
+        renew_all(&rest, &mut cohort).await?;
     }
-    let all = party.clients.iter().all(|client| client.view().welcomes == 1);
+    let all = cohort.clients.iter().all(|client| client.view().welcomes == 1);
     ensure!(all, "a connection with a renewed token was closed");
-    party.quiet(talk).await?;
-    renew_all(&rest, &mut party).await?;
-    party.finish().await
+    cohort.quiet(talk).await?;
+    renew_all(&rest, &mut cohort).await?;
+    cohort.finish().await
 }
 
 pub(super) async fn tokens_expire_mid_stream(world: &mut World) -> Outcome<String> {
-    let (_api, rest, mut party) = short_lived(world).await?;
-    let talk = party.talk();
+    let (_api, rest, mut cohort) = short_lived(world).await?;
+    let talk = cohort.talk();
     lasting(2500).await;
-    party.quiet(talk).await?;
-    for client in &party.clients {
+    cohort.quiet(talk).await?;
+    for client in &cohort.clients {
         let refused = |view: &crate::client::View| view.stopped == Some(close::UNAUTHENTICATED);
         client.wait_for(PATIENCE, "the end of an expired token", refused).await?;
     }
-    renew_all(&rest, &mut party).await?;
-    let back = party.recovery(PATIENCE).await?;
-    let talk = party.talk();
+    renew_all(&rest, &mut cohort).await?;
+    let back = cohort.recovery(PATIENCE).await?;
+    let talk = cohort.talk();
     lasting(500).await;
-    party.quiet(talk).await?;
-    Ok(format!("{}; back after {} ms", party.finish().await?, back.as_millis()))
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; back after {} ms", cohort.finish().await?, back.as_millis()))
 }

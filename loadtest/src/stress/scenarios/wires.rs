@@ -7,7 +7,7 @@ use crate::{
     failure::{Failure, Outcome},
     proxy::{Proxy, Which},
     servers::Mingizuk,
-    stress::{Party, World},
+    stress::{Cohort, World},
 };
 
 /// Everything is live again this long after the wires are whole, noticing included.
@@ -16,24 +16,24 @@ const LIVE_AGAIN: Duration = Duration::from_secs(10);
 const NOTICED: Duration = Duration::from_secs(5);
 
 /// A gateway behind a proxy, and a room whose people are on it and on an ordinary one in turn.
-async fn proxied(world: &World) -> Outcome<(Proxy, Mingizuk, Party)> {
+async fn proxied(world: &World) -> Outcome<(Proxy, Mingizuk, Cohort)> {
     let proxy = Proxy::start(([127, 0, 0, 1], world.system.redis.port()).into()).await?;
     let gateway = world.gateway_with(&[("REDIS_URL", &format!("redis://{}", proxy.address()))]).await?;
     let ordinary = world.system.gateway_urls()?.swap_remove(0);
-    let party = world.party_at(8, &[gateway.gateway()?.to_owned(), ordinary]).await?;
-    Ok((proxy, gateway, party))
+    let cohort = world.cohort_at(8, &[gateway.gateway()?.to_owned(), ordinary]).await?;
+    Ok((proxy, gateway, cohort))
 }
 
 async fn cut_again_and_again(world: &mut World, which: Which) -> Outcome<String> {
-    let (proxy, _gateway, mut party) = proxied(world).await?;
-    let talk = party.talk();
+    let (proxy, _gateway, mut cohort) = proxied(world).await?;
+    let talk = cohort.talk();
     for _ in 0..world.scale(4, 15) {
         lasting(400).await;
         proxy.cut(which);
     }
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn subscriber_cut(world: &mut World) -> Outcome<String> {
@@ -49,9 +49,9 @@ pub(super) async fn every_wire_cut(world: &mut World) -> Outcome<String> {
 }
 
 pub(super) async fn subscriber_silent(world: &mut World) -> Outcome<String> {
-    let (proxy, gateway, mut party) = proxied(world).await?;
+    let (proxy, gateway, mut cohort) = proxied(world).await?;
     let ops = gateway.ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
-    let talk = party.talk();
+    let talk = cohort.talk();
     lasting(500).await;
     proxy.freeze(Which::Subscribers, true);
     let red = world.readiness(&ops, false, NOTICED).await?;
@@ -60,26 +60,31 @@ pub(super) async fn subscriber_silent(world: &mut World) -> Outcome<String> {
     lasting(world.scale(3000, 12_000)).await;
     proxy.cut(Which::Subscribers);
     proxy.freeze(Which::Subscribers, false);
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; red after {} ms, live again after {} ms", party.finish().await?, red.as_millis(), back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!(
+        "{}; red after {} ms, live again after {} ms",
+        cohort.finish().await?,
+        red.as_millis(),
+        back.as_millis()
+    ))
 }
 
 pub(super) async fn commands_silent(world: &mut World) -> Outcome<String> {
-    let (proxy, _gateway, mut party) = proxied(world).await?;
-    let talk = party.talk();
+    let (proxy, _gateway, mut cohort) = proxied(world).await?;
+    let talk = cohort.talk();
     lasting(500).await;
     proxy.freeze(Which::Commands, true);
     lasting(world.scale(3000, 8000)).await;
     proxy.freeze(Which::Commands, false);
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; live again after {} ms", party.finish().await?, back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!("{}; live again after {} ms", cohort.finish().await?, back.as_millis()))
 }
 
 pub(super) async fn redis_unreachable_for_one_gateway(world: &mut World) -> Outcome<String> {
-    let (proxy, gateway, mut party) = proxied(world).await?;
-    let talk = party.talk();
+    let (proxy, gateway, mut cohort) = proxied(world).await?;
+    let talk = cohort.talk();
     lasting(400).await;
     proxy.refuse(true);
     proxy.cut(Which::All);
@@ -87,7 +92,12 @@ pub(super) async fn redis_unreachable_for_one_gateway(world: &mut World) -> Outc
     let red = world.readiness(&ops, false, LIVE_AGAIN).await?;
     lasting(world.scale(1000, 6000)).await;
     proxy.refuse(false);
-    let back = party.recovery(LIVE_AGAIN).await?;
-    party.quiet(talk).await?;
-    Ok(format!("{}; red after {} ms, live again after {} ms", party.finish().await?, red.as_millis(), back.as_millis()))
+    let back = cohort.recovery(LIVE_AGAIN).await?;
+    cohort.quiet(talk).await?;
+    Ok(format!(
+        "{}; red after {} ms, live again after {} ms",
+        cohort.finish().await?,
+        red.as_millis(),
+        back.as_millis()
+    ))
 }

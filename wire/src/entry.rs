@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Person;
-use crate::time::Timestamp;
+use crate::{Person, Timestamp};
 
 /// An entry of a room's log, as clients receive it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,18 +1,22 @@
-//! The frames of the chat protocol `mingizuk.v1`: JSON objects told apart by `type`.
+//! Types of the chat protocol `mingizuk.v1`: JSON objects told apart by `type`.
 //!
-//! The gateway, the REST service and every client share these types; `docs/realtime.md` is their reference.
+//! The gateway, the REST service and every client share them; `docs/realtime.md` is the reference. The crate depends on no
+//! database, network or framework library unless a feature asks for it: `sql` makes [`Timestamp`] a column, `openapi` makes the
+//! types schemas of the OpenAPI document.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `entry` | what a room's log consists of; the REST service answers with it too |
-//! | `command` | what clients send |
-//! | `frame` | what the gateway sends besides entries |
-//! | [`close`] | why it closes connections |
+//! | `entry` | entries of a room's log |
+//! | `command` | commands, from client to gateway |
+//! | `frame` | frames from gateway to client, except entries |
+//! | [`close`] | close codes |
+//! | `time` | timestamps |
 
 pub mod close;
 mod command;
 mod entry;
 mod frame;
+mod time;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -21,6 +25,7 @@ pub use self::{
     command::Command,
     entry::{Body, Change, CloseReason, Entry, Notice},
     frame::{Ephemeral, ErrorCode, Frame, Limits},
+    time::Timestamp,
 };
 
 /// The WebSocket subprotocol.

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use common::wire::{Body, Entry};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::{Body, Entry};
 
 use crate::{
     client::{Client, Options, Refusal},
@@ -22,7 +22,7 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// A room and a client for each of its people.
 #[derive(Debug)]
-pub struct Party {
+pub struct Cohort {
     /// The room.
     pub room: Room,
     /// A client for each member, in the same order.
@@ -38,16 +38,16 @@ pub struct Talk {
     speakers: JoinSet<Result<Vec<(u64, String)>, Refusal>>,
 }
 
-impl Party {
+impl Cohort {
     /// Lets a client in for each of `options` and waits until all are there.
     ///
     /// # Errors
     /// When somebody cannot get in.
     pub async fn start(rest: Rest, room: Room, options: Vec<Options>) -> Outcome<Self> {
         let clients: Vec<Arc<Client>> = options.into_iter().map(|options| Arc::new(Client::start(options))).collect();
-        let party = Self { room, clients, rest, said: BTreeMap::new() };
-        party.all_live(PATIENCE).await?;
-        Ok(party)
+        let cohort = Self { room, clients, rest, said: BTreeMap::new() };
+        cohort.all_live(PATIENCE).await?;
+        Ok(cohort)
     }
 
     /// Lets every member of `room` in, spread over `gateways`.

@@ -1,11 +1,9 @@
 //! What is said in passing (presence, typing, read marks), and what changes afterwards: edits, deletions, ended sessions.
 
-use common::{
-    db::sql,
-    wire::{Body, Command, Ephemeral, ErrorCode, Frame, close},
-};
+use common::db::sql;
 use loadtest::client::{Connection, Incoming};
 use uuid::Uuid;
+use wire::{Body, Command, Ephemeral, ErrorCode, Frame, close};
 
 use crate::world::{Shapes, World, enter, log, message, next_entry, say, say_and_hear};
 

@@ -1,42 +1,10 @@
-//! How a database goes about the statements that a service reads with: none may look through a whole table.
+//! Query plans: checks that no statement of a service reads a whole table.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use common::db::{Db, Query, recorder, sql};
 
-use crate::db::{Db, Query, sql};
-
-/// The reads of each watched database, by their text: one that runs twice is looked at once.
-type Reads = BTreeMap<String, BTreeMap<String, Query>>;
-
-static READS: Mutex<Reads> = Mutex::new(BTreeMap::new());
-
-fn reads() -> MutexGuard<'static, Reads> {
-    READS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What tells a database from the others of this process.
-fn name(db: &Db) -> String {
-    match db {
-        Db::Sqlite { readers, .. } => readers.connect_options().get_filename().display().to_string(),
-        Db::MySql(pool) => pool.connect_options().get_database().unwrap_or_default().to_owned(),
-    }
-}
-
-/// Begins to note what is read from a database, outside of transactions. Notes of before are dropped.
+/// Starts recording the statements that read from a database outside of transactions. Drops what was recorded before.
 pub fn watch(db: &Db) {
-    reads().insert(name(db), BTreeMap::new());
-}
-
-pub(crate) fn note(db: &Db, query: &Query) {
-    let mut reads = reads();
-    // Nothing is watched in most tests: they pay for no name.
-    if !reads.is_empty()
-        && let Some(noted) = reads.get_mut(&name(db))
-    {
-        noted.entry(query.text().to_owned()).or_insert_with(|| query.clone());
-    }
+    recorder::start(db);
 }
 
 /// Checks every read since [`watch`]: none scans a table, and an index is walked from its start only where that is the
@@ -45,10 +13,11 @@ pub(crate) fn note(db: &Db, query: &Query) {
 /// # Panics
 /// With the statement and its plan, if one does.
 pub async fn assert_bounded(db: &Db) -> usize {
-    let noted = reads().remove(&name(db)).expect("watch() first");
+    let recorded = recorder::stop(db).expect("watch() first");
     refresh_statistics(db).await;
-    let count = noted.len();
-    for (text, query) in noted {
+    let count = recorded.len();
+    for query in recorded {
+        let text = query.text().to_owned();
         let plan = plan(db, query).await;
         let bad: Vec<_> = plan.iter().filter(|step| is_unbounded(step, &text)).collect();
         assert!(bad.is_empty(), "{text}\nlooks through a whole table or index: {bad:?}\nplan: {plan:#?}");
@@ -86,12 +55,12 @@ fn is_unbounded(step: &Step, statement: &str) -> bool {
 async fn plan(db: &Db, query: Query) -> Vec<Step> {
     match db {
         Db::Sqlite { .. } => {
-            let rows: Vec<SqliteStep> = query.explained("EXPLAIN QUERY PLAN").all(db).await.expect("a plan");
+            let rows: Vec<SqliteStep> = query.prefixed("EXPLAIN QUERY PLAN").all(db).await.expect("a plan");
             let sorts = rows.iter().any(|row| row.detail.starts_with("USE TEMP B-TREE"));
             rows.into_iter().map(|row| sqlite_step(row.detail, sorts)).collect()
         }
         Db::MySql(_) => {
-            let rows: Vec<MySqlStep> = query.explained("EXPLAIN").all(db).await.expect("a plan");
+            let rows: Vec<MySqlStep> = query.prefixed("EXPLAIN").all(db).await.expect("a plan");
             rows.into_iter().map(mysql_step).collect()
         }
     }
@@ -153,11 +122,11 @@ async fn refresh_statistics(db: &Db) {
 
 #[cfg(test)]
 mod tests {
+    use common::db::Value;
     use uuid::Uuid;
 
     use super::*;
-    use crate::db::Value;
-    use crate::testing::{Database, meetup};
+    use crate::{Database, meetup};
 
     async fn check(db: &Db, statement: &'static str, value: impl Into<Value>) -> bool {
         watch(db);

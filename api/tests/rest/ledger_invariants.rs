@@ -1,4 +1,4 @@
-//! Whether the books of experience balance: everything that is kept beside the ledger is counted again from it.
+//! Invariants of the experience ledger: every figure kept beside it is recomputed from it and compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,14 +46,14 @@ struct Monster {
 
 /// How much there was to count.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Totals {
     pub(crate) awards: usize,
     pub(crate) grown: usize,
     pub(crate) longest_streak: i64,
 }
 
 /// Counts everything of everyone again.
-pub(crate) async fn balance(db: &Db) -> Books {
+pub(crate) async fn check(db: &Db) -> Totals {
     let awards: Vec<Award> =
         all(db, "SELECT workout_id, cause, user_id, day, entitled, amount FROM awards ORDER BY workout_id, cause")
             .await;
@@ -61,7 +61,7 @@ pub(crate) async fn balance(db: &Db) -> Books {
     let days = check_days(db, &awards).await;
     let grown = check_monsters(db, &awards).await;
     let longest_streak = check_streaks(db, &days).await;
-    Books { awards: awards.len(), grown, longest_streak }
+    Totals { awards: awards.len(), grown, longest_streak }
 }
 
 /// What is completed is what was awarded, and nobody was awarded for another's workout.

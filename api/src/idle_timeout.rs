@@ -27,19 +27,19 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// Accepts connections that end when they are silent for [`PATIENCE`]. When there are as many as there may be, others wait to
 /// be accepted.
-pub(crate) struct Impatient<A> {
+pub(crate) struct IdleTimeout<A> {
     acceptor: A,
     places: Arc<Semaphore>,
 }
 
-impl<A> Impatient<A> {
+impl<A> IdleTimeout<A> {
     /// At most so many connections.
     pub(crate) fn new(acceptor: A, connections: usize) -> Self {
         Self { acceptor, places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
-impl<A: Acceptor> Acceptor for Impatient<A> {
+impl<A: Acceptor> Acceptor for IdleTimeout<A> {
     type Io = Timed<A::Io>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
@@ -167,7 +167,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let acceptor = poem::listener::TcpAcceptor::from_tokio(listener).expect("an acceptor");
-        let mut acceptor = Impatient::new(acceptor, 1);
+        let mut acceptor = IdleTimeout::new(acceptor, 1);
         let _clients = [
             tokio::net::TcpStream::connect(address).await.expect("connected"),
             tokio::net::TcpStream::connect(address).await.expect("connected"),

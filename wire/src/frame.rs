@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Entry, Notice, Person, Role};
-use crate::time::Timestamp;
+use crate::{Entry, Notice, Person, Role, Timestamp};
 
 /// What the gateway sends, besides entries. `E` is how a page holds its entries: parsed by clients, raw by the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

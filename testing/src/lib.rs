@@ -1,21 +1,15 @@
-//! What tests of every crate need: fresh, migrated databases of both kinds and room logs of every kind.
+//! Test fixtures for every crate: fresh, migrated databases of both kinds and room logs of every backend.
 //!
 //! `scripts/test` starts the servers and names them in `MINGIZUK_TEST_MYSQL_URL` (without a database) and
 //! `MINGIZUK_TEST_REDIS_URL`. Without them these functions panic: a test that is skipped has not passed.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "only tests use this module, and a broken set-up must stop them"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "only tests use this crate, and a broken set-up must stop them")]
 
 pub mod plans;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use uuid::Uuid;
-
-use crate::{
+use common::{
     config::{Config, Profile, SecretUrl},
     db::{Db, sql},
     ids::RandomIds,
@@ -25,6 +19,11 @@ use crate::{
         sql::SqlRooms,
     },
 };
+use fred::{
+    interfaces::ClientLike,
+    types::{ClusterHash, CustomCommand},
+};
+use uuid::Uuid;
 
 /// The database backends that every test of SQL runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +126,24 @@ pub async fn redis_rooms_with(settings: RedisSettings, db: Db) -> RedisRooms {
 /// How tests use a Redis.
 pub const fn redis_settings(url: SecretUrl) -> RedisSettings {
     RedisSettings { url, connections: 1, timeout: Duration::from_secs(2), entries: 1000 }
+}
+
+/// The keys that the test's Redis has of a room, except those with an expiry.
+pub async fn lasting_redis_keys(room: Uuid) -> Vec<String> {
+    let config = fred::types::config::Config::from_url(redis_url().expose()).expect("a URL");
+    let client = fred::types::Builder::from_config(config).build().expect("a client");
+    client.init().await.expect("the test's Redis");
+    let command = |name: &'static str| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+    let keys: Vec<String> = client.custom(command("KEYS"), vec![format!("mz:*{room}*")]).await.expect("keys");
+    let mut lasting = Vec::new();
+    for key in keys {
+        let left: i64 = client.custom(command("PTTL"), vec![key.clone()]).await.expect("a time to live");
+        if left == -1 {
+            lasting.push(key);
+        }
+    }
+    client.quit().await.expect("closed");
+    lasting
 }
 
 /// The test profile's configuration with every listener on a free port.
