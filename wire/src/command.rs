@@ -1,20 +1,20 @@
-//! What clients send.
+//! Commands: frames from client to gateway.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::Position;
 
-/// What a client sends.
+/// A command. Each with an `id` gets exactly one reply with the same `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
-    /// Says who is there, where no header could.
+    /// Authenticates the connection, for clients that cannot set the `Authorization` header.
     Hello {
         /// An access token.
         token: String,
     },
-    /// Begins to receive a room's entries.
+    /// Subscribes the connection to a room. Reply: `joined`.
     Join {
         /// Chosen by the client; the reply carries it.
         id: u64,
@@ -24,67 +24,67 @@ pub enum Command {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         since: Option<Position>,
     },
-    /// Says something.
+    /// Appends a message. Reply: `ack`.
     Send {
         /// Chosen by the client.
         id: u64,
         /// The room.
         room: Uuid,
-        /// The same for every attempt to send this message.
+        /// Idempotency key: the same for every attempt to send this message.
         nonce: String,
         /// The text.
         text: String,
     },
-    /// Gives a message of one's own a new text.
+    /// Replaces the text of a message of one's own. Reply: `ack`.
     Edit {
         /// Chosen by the client.
         id: u64,
         /// The room.
         room: Uuid,
-        /// The number of the message.
+        /// `seq` of the message.
         seq: u64,
         /// The new text.
         text: String,
     },
-    /// Deletes a message: one's own, or any for the host.
+    /// Deletes a message: one's own, or any if the user is the host. Reply: `ack`.
     Delete {
         /// Chosen by the client.
         id: u64,
         /// The room.
         room: Uuid,
-        /// The number of the message.
+        /// `seq` of the message.
         seq: u64,
     },
-    /// Says up to where the user has read. Without a reply.
+    /// Moves the user's read mark. No reply unless refused.
     Read {
         /// The room.
         room: Uuid,
-        /// The number of the latest entry read.
+        /// `seq` of the latest entry read.
         seq: u64,
     },
-    /// Says that the user is writing. Without a reply.
+    /// Tells the room that the user is typing. No reply unless refused.
     Typing {
         /// The room.
         room: Uuid,
     },
-    /// Sets or, with null, clears the notice.
+    /// Sets the notice, or clears it with null. Host only. Reply: `ack`.
     Notice {
         /// Chosen by the client.
         id: u64,
         /// The room.
         room: Uuid,
-        /// The text; must be present, if only as null.
+        /// The text. The field is required, also when null.
         #[serde(deserialize_with = "present")]
         text: Option<String>,
     },
-    /// Replaces the token of this connection before it expires.
+    /// Replaces the connection's access token before it expires. Reply: `ack`.
     Refresh {
         /// Chosen by the client.
         id: u64,
         /// A newer access token of the same user.
         token: String,
     },
-    /// Ends this connection's delivery from a room.
+    /// Unsubscribes the connection from a room; the user stays a member. Reply: `left`.
     Leave {
         /// Chosen by the client.
         id: u64,
@@ -94,7 +94,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The number by which the client knows the reply, if the command has one.
+    /// The `id` that the reply repeats, if the command has one.
     pub const fn id(&self) -> Option<u64> {
         match self {
             Self::Hello { .. } | Self::Read { .. } | Self::Typing { .. } => None,
@@ -109,7 +109,7 @@ impl Command {
     }
 }
 
-/// Without `default`, a field read by a function must be present, even when it is an `Option`.
+/// Deserializes an optional text whose field is required: serde allows a missing `Option` only without this function.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Option::deserialize(deserializer)
 }

@@ -1,4 +1,4 @@
-//! Entries of a room's log.
+//! Entries of a room's log: everything that a member must not miss.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,15 +19,15 @@ pub struct Entry {
     pub body: Body,
 }
 
-/// What an entry says.
+/// Content of an entry, by its type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Body {
-    /// Someone said something. In a page of history it has its present state.
+    /// A message. A page of history shows its present state.
     Message {
         /// The author.
         user: Person,
-        /// The author's own mark, by which a message sent twice is one.
+        /// The author's idempotency key: a message sent twice with it is one entry.
         nonce: String,
         /// The text; absent once deleted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -39,7 +39,7 @@ pub enum Body {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         deleted_at: Option<Timestamp>,
     },
-    /// A message has a new text.
+    /// A message was edited.
     Edited {
         /// Who edited it.
         user: Person,
@@ -48,7 +48,7 @@ pub enum Body {
         /// The new text.
         text: String,
     },
-    /// A message is gone.
+    /// A message was deleted.
     Deleted {
         /// Who deleted it.
         user: Person,
@@ -77,7 +77,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Whom it is from or about.
+    /// The user whom the entry is from or about.
     pub const fn person(&self) -> Option<&Person> {
         match self {
             Self::Message { user, .. }
@@ -89,7 +89,7 @@ impl Body {
         }
     }
 
-    /// The same, to be replaced.
+    /// The same user, mutable.
     pub const fn person_mut(&mut self) -> Option<&mut Person> {
         match self {
             Self::Message { user, .. }
@@ -101,7 +101,7 @@ impl Body {
         }
     }
 
-    /// The number of the message that it changes.
+    /// `seq` of the message that the entry changes, if it changes one.
     pub const fn target(&self) -> Option<u64> {
         match self {
             Self::Edited { target, .. } | Self::Deleted { target, .. } => Some(*target),

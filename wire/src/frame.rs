@@ -1,97 +1,97 @@
-//! What the gateway sends besides entries.
+//! Frames from gateway to client, except live entries, which are sent as they are in the log.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{Entry, Notice, Person, Role, Timestamp};
 
-/// What the gateway sends, besides entries. `E` is how a page holds its entries: parsed by clients, raw by the gateway.
+/// A frame from gateway to client. `E` is the type of the entries in a page: parsed in clients, raw JSON in the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Frame<E = Entry> {
-    /// The connection is authenticated.
+    /// First frame of an authenticated connection.
     Welcome {
-        /// This connection, for support and logs.
+        /// Id of the connection, as it stands in logs.
         connection: Uuid,
-        /// Who it speaks for.
+        /// The authenticated user.
         user: Person,
         /// Time between pings, in milliseconds.
         heartbeat_ms: u64,
         /// When the token stops being valid.
         token_expires_at: Timestamp,
-        /// What is accepted.
+        /// Limits of the gateway.
         limits: Limits,
     },
-    /// The answer to `join`.
+    /// Reply to `join`; without an `id` when the gateway restarts the room because its log began a new epoch.
     Joined {
-        /// Of the command.
+        /// `id` of the command.
         id: Option<u64>,
         /// The room.
         room: Uuid,
-        /// The log's epoch.
+        /// Epoch of the log.
         epoch: Uuid,
-        /// Where the client is once it has applied `entries`; live entries follow with the next number.
+        /// Position of the client after it has applied `entries`; the next live entry has `seq` + 1.
         seq: u64,
-        /// Whether `entries` is exactly what came after `since`.
+        /// Whether `entries` is exactly everything after `since`.
         recovered: bool,
         /// The entries, oldest first.
         entries: Vec<E>,
         /// The notice, if there is one.
         notice: Option<Notice>,
-        /// What the user may do.
+        /// The user's role.
         role: Role,
-        /// People in the room, on every gateway, this one included.
+        /// Users in the room, on all gateways, this user included.
         online: u64,
-        /// Up to where the user has read; 0 if never.
+        /// The user's read mark; 0 if there is none.
         read_seq: u64,
-        /// Entries after that.
+        /// Entries after the read mark.
         unread: u64,
     },
-    /// The command was carried out.
+    /// The command succeeded.
     Ack {
-        /// Of the command.
+        /// `id` of the command.
         id: u64,
         /// The room.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         room: Option<Uuid>,
-        /// The number of the entry that was made.
+        /// `seq` of the new entry.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         seq: Option<u64>,
         /// When it was accepted.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         at: Option<Timestamp>,
-        /// Whether the same nonce had been accepted before.
+        /// Whether the nonce was accepted before: no new entry was made.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         duplicate: Option<bool>,
     },
-    /// The answer to `leave`.
+    /// Reply to `leave`.
     Left {
-        /// Of the command.
+        /// `id` of the command.
         id: u64,
         /// The room.
         room: Uuid,
     },
     /// The command was refused.
     Error {
-        /// Of the command, if it had one.
+        /// `id` of the command, if it had one.
         id: Option<u64>,
-        /// Why, for programs.
+        /// The reason, for programs.
         code: ErrorCode,
-        /// Why, for people.
+        /// The reason, for people.
         message: String,
         /// Whether the same command may succeed later.
         temporary: bool,
         /// How long to wait before trying again.
         retry_after_ms: Option<u64>,
     },
-    /// The token expires soon: `refresh`, or the connection is closed with 4401.
+    /// The access token expires soon: the client sends `refresh`, or the connection is closed with 4401.
     Expiring {
-        /// In how many milliseconds.
+        /// Milliseconds until then.
         in_ms: u64,
     },
-    /// The gateway is about to close the connection; another will be there.
+    /// The gateway stops and closes the connection next; the client reconnects, to any gateway.
     Reconnect {
-        /// How long to wait before connecting again.
+        /// Milliseconds to wait before connecting again.
         after_ms: u64,
     },
 }
@@ -129,7 +129,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// As it stands in a frame.
+    /// The code as text, as in frames and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -149,64 +149,64 @@ impl ErrorCode {
     }
 }
 
-/// What the gateway accepts from a client.
+/// Limits of the gateway, told in `welcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Characters of a message.
+    /// Longest message, in Unicode characters.
     pub text_chars: usize,
-    /// Bytes of a frame.
+    /// Largest frame from a client, in bytes.
     pub frame_bytes: usize,
-    /// Commands a second, for long.
+    /// Sustained commands a second of one connection.
     pub commands_per_second: u32,
-    /// Commands at once.
+    /// Commands that may come at once.
     pub command_burst: u32,
-    /// Connections of one user.
+    /// Most connections of one user.
     pub connections_per_user: u32,
-    /// Rooms of one connection.
+    /// Most rooms of one connection.
     pub rooms_per_connection: usize,
-    /// Bytes waiting for one connection.
+    /// Most bytes in one connection's outbound queue.
     pub queue_bytes: usize,
-    /// Frames waiting for one connection.
+    /// Most frames in one connection's outbound queue.
     pub queue_frames: usize,
 }
 
-/// What the members of a room are told in passing: not in the log, and not repeated.
+/// Ephemeral event: not in the log, without `seq`; delivery is best effort.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Ephemeral {
-    /// Someone is writing.
+    /// A user is typing.
     Typing {
         /// The room.
         room: Uuid,
         /// Who.
         user: Person,
     },
-    /// Someone came or went.
+    /// The users in the room changed.
     Presence {
         /// The room.
         room: Uuid,
-        /// People in the room now.
+        /// Users in the room now.
         online: u64,
-        /// Who came.
+        /// The user who came, if one did.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         joined: Option<Person>,
-        /// Who went.
+        /// The user who left, if one did.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         left: Option<Person>,
     },
-    /// Someone has read up to `seq`.
+    /// A user's read mark moved.
     Read {
         /// The room.
         room: Uuid,
         /// Who.
         user: Person,
-        /// The number of the latest entry they have read.
+        /// `seq` of the latest entry that the user has read.
         seq: u64,
     },
 }
 
 impl Ephemeral {
-    /// The room it is about.
+    /// The room.
     pub const fn room(&self) -> Uuid {
         match self {
             Self::Typing { room, .. } | Self::Presence { room, .. } | Self::Read { room, .. } => *room,

@@ -46,7 +46,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Who stands where someone was whose account has been purged: the nil id, `탈퇴한 회원`.
+    /// Placeholder for a user whose account was purged: the nil id and the nickname `탈퇴한 회원`.
     pub fn withdrawn() -> Self {
         Self { id: Uuid::nil(), nickname: "탈퇴한 회원".to_owned() }
     }
