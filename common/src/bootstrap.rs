@@ -72,7 +72,7 @@ pub struct Backends {
     /// Appends the outbox to the room log.
     pub relay: Relay,
     /// Clock and ids.
-    pub around: Env,
+    pub env: Env,
 }
 
 impl Backends {
@@ -80,29 +80,29 @@ impl Backends {
     ///
     /// # Errors
     /// [`StartError`], within 5 s.
-    pub async fn connect(config: Config, shape: Shape, around: Env) -> Result<Self, StartError> {
+    pub async fn connect(config: Config, shape: Shape, env: Env) -> Result<Self, StartError> {
         // Cargo links two users of rustls; the provider is chosen once, here. A second call finds it chosen.
         drop(rustls::crypto::ring::default_provider().install_default());
         if shape == Shape::AllInOne {
             // Migrations take as long as they take.
-            return Self::connect_all(config, shape, around).await;
+            return Self::connect_all(config, shape, env).await;
         }
         check_shared(&config)?;
-        let connect = Self::connect_all(config, shape, around);
+        let connect = Self::connect_all(config, shape, env);
         tokio::time::timeout(START_TIMEOUT, connect).await.map_err(|_| StartError::Slow)?
     }
 
-    async fn connect_all(config: Config, shape: Shape, around: Env) -> Result<Self, StartError> {
+    async fn connect_all(config: Config, shape: Shape, env: Env) -> Result<Self, StartError> {
         let db = Db::connect(&config.database_url, config.database_connections).await.map_err(StartError::Database)?;
         match shape {
             Shape::AllInOne => db.migrate().await?,
             Shape::Separate => check_schema(&db).await?,
         }
-        let tokens = AccessTokens::new(&jwt_keys(&config)?, Arc::clone(&around.clock))
+        let tokens = AccessTokens::new(&jwt_keys(&config)?, Arc::clone(&env.clock))
             .ok_or_else(|| ConfigError::invalid("jwt_keys", "has no key"))?;
-        let rooms = connect_rooms(&config, &db, &around).await?;
+        let rooms = connect_rooms(&config, &db, &env).await?;
         let relay = Relay::new(db.clone(), Arc::clone(&rooms));
-        Ok(Self { config: Arc::new(config), db, rooms, tokens, relay, around })
+        Ok(Self { config: Arc::new(config), db, rooms, tokens, relay, env })
     }
 
     /// Closes every connection.
@@ -139,8 +139,8 @@ async fn check_schema(db: &Db) -> Result<(), StartError> {
     }
 }
 
-async fn connect_rooms(config: &Config, db: &Db, around: &Env) -> Result<Arc<dyn RoomStore>, StartError> {
-    let ids = Arc::clone(&around.ids);
+async fn connect_rooms(config: &Config, db: &Db, env: &Env) -> Result<Arc<dyn RoomStore>, StartError> {
+    let ids = Arc::clone(&env.ids);
     Ok(match (config.room_store(), &config.redis_url) {
         (RoomStoreKind::Redis, Some(url)) => {
             let settings = RedisSettings {

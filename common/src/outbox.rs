@@ -34,8 +34,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn put(tx: &mut Tx, around: &Env, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
-    put_all(tx, around, bodies.iter().map(|body| (room, body))).await
+pub async fn put(tx: &mut Tx, env: &Env, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
+    put_all(tx, env, bodies.iter().map(|body| (room, body))).await
 }
 
 /// Queues entries for the logs of several rooms, each as [`put`] does.
@@ -44,12 +44,12 @@ pub async fn put(tx: &mut Tx, around: &Env, room: Uuid, bodies: &[Body]) -> Resu
 /// See [`DbError`].
 pub async fn put_all<'a>(
     tx: &mut Tx,
-    around: &Env,
+    env: &Env,
     entries: impl Iterator<Item = (Uuid, &'a Body)> + Send,
 ) -> Result<(), DbError> {
     let row = |(room, body): (Uuid, &Body)| {
         let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
-        Ok(vec![around.ids.next_id().into(), room.into(), json.into(), around.clock.now().into()])
+        Ok(vec![env.ids.next_id().into(), room.into(), json.into(), env.clock.now().into()])
     };
     let rows = entries.map(row).collect::<Result<_, DbError>>()?;
     insert_rows(tx, "room_outbox", &["id", "room_id", "body", "created_at"], rows).await

@@ -19,7 +19,7 @@ use wire::{Body, Change, Person, Role};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-fn around() -> Env {
+fn env() -> Env {
     Env { clock: Arc::new(ManualClock::new(NOW)), ids: Arc::new(RandomIds) }
 }
 
@@ -29,8 +29,8 @@ fn joined(number: usize) -> Body {
 }
 
 async fn put(db: &Db, room: Uuid, bodies: &[Body]) {
-    let around = around();
-    transaction!(db, |tx| outbox::put(tx, &around, room, bodies)).expect("put");
+    let env = env();
+    transaction!(db, |tx| outbox::put(tx, &env, room, bodies)).expect("put");
 }
 
 async fn waiting(db: &Db) -> i64 {
@@ -94,9 +94,9 @@ async fn a_crash_between_append_and_delete_repeats_nothing() {
 async fn what_is_rolled_back_is_never_told() {
     for database in Database::ALL {
         let db = database.fresh().await;
-        let (around, body) = (around(), [joined(1)]);
+        let (env, body) = (env(), [joined(1)]);
         let change = async |tx: &mut common::db::Tx| {
-            outbox::put(tx, &around, Uuid::now_v7(), &body).await?;
+            outbox::put(tx, &env, Uuid::now_v7(), &body).await?;
             Err::<(), _>(DbError::Unavailable("on purpose".to_owned()))
         };
         transaction!(db, |tx| change(tx)).expect_err("rolled back");

@@ -169,7 +169,7 @@ impl Endpoints {
         fields.finish()?;
         let password_hash = cx.passwords.hash(password).await?;
         let new = NewUser { email, password_hash, nickname, time_zone, week_start };
-        let (user, grant) = store::sign_up(&cx.db, &cx.around, new, &device(&cx, request)).await?;
+        let (user, grant) = store::sign_up(&cx.db, &cx.env, new, &device(&cx, request)).await?;
         Ok(SignedUp::Created(Json(logged_in(&cx, user, grant)?)))
     }
 
@@ -189,7 +189,7 @@ impl Endpoints {
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let right = cx.passwords.verify(password, hash).await?;
         let user = user.filter(|_| right).ok_or(Code::WrongCredentials)?;
-        match login::log_in(&cx.db, &cx.around, &user, &device(&cx, request)).await? {
+        match login::log_in(&cx.db, &cx.env, &user, &device(&cx, request)).await? {
             login::LogIn::Granted(user, grant) => Ok(Json(logged_in(&cx, user, grant)?)),
             login::LogIn::Withdrawn(token) => {
                 Err(Failure { restore_token: Some(token), ..Code::AccountWithdrawn.into() }.into())
@@ -210,10 +210,10 @@ impl Endpoints {
         input: Input<Restore>,
     ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::BadRestoreToken]) }>> {
         let device = device(&cx, request);
-        let restored = withdrawal::restore(&cx.db, &cx.around, &input.0.restore_token, &device).await?;
+        let restored = withdrawal::restore(&cx.db, &cx.env, &input.0.restore_token, &device).await?;
         let grant = restored.ok_or(Code::BadRestoreToken)?;
         let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
-        if let Err(error) = meetups::members::come_back(&cx.db, &cx.around, user.id).await {
+        if let Err(error) = meetups::members::come_back(&cx.db, &cx.env, user.id).await {
             // The account is restored; whoever joins or leaves next moves them up.
             tracing::warn!(%error, "someone restored may still wait for a free place");
         }
@@ -232,7 +232,7 @@ impl Endpoints {
         input: Input<Refresh>,
     ) -> Result<Json<LoggedIn>, Problem<{ WITH_BODY | codes(&[Code::BadRefreshToken]) }>> {
         let ttl = cx.config.refresh_token_ttl;
-        let refreshed = sessions::refresh(&cx.db, &cx.around, &input.0.refresh_token, ttl).await?;
+        let refreshed = sessions::refresh(&cx.db, &cx.env, &input.0.refresh_token, ttl).await?;
         let grant = match refreshed {
             Refreshed::Granted(grant) => grant,
             Refreshed::Refused => return Err(Code::BadRefreshToken.into()),
@@ -251,7 +251,7 @@ impl Endpoints {
     /// Ends the session of the access token: its refresh token is refused from now on.
     #[oai(path = "/logout", method = "post", operation_id = "log_out")]
     async fn log_out(&self, cx: Data<&Context>, caller: Caller) -> Result<LoggedOut, Problem<SECURED>> {
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         if sessions::revoke_session(&cx.db, caller.0.user, caller.0.session, now).await? {
             cx.sessions_ended(caller.0.user).await;
         }

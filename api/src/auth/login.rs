@@ -31,16 +31,16 @@ pub enum LogIn {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn log_in(db: &Db, around: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
-    transaction!(db, |tx| log_in_locked(tx, around, seen, device))
+pub async fn log_in(db: &Db, env: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+    transaction!(db, |tx| log_in_locked(tx, env, seen, device))
 }
 
-async fn log_in_locked(tx: &mut Tx, around: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+async fn log_in_locked(tx: &mut Tx, env: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
     let user = store::lock_user(tx, seen.id).await?.filter(|user| user.password_hash == seen.password_hash);
     let Some(user) = user else { return Ok(LogIn::Stale) };
     if user.withdrawn_at.is_some() {
-        return Ok(LogIn::Withdrawn(withdrawal::offer_restore(tx, around, user.id).await?));
+        return Ok(LogIn::Withdrawn(withdrawal::offer_restore(tx, env, user.id).await?));
     }
-    let grant = sessions::begin(tx, around, user.id, device).await?;
+    let grant = sessions::begin(tx, env, user.id, device).await?;
     Ok(LogIn::Granted(user, grant))
 }

@@ -41,8 +41,8 @@ pub struct Grant {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn begin(tx: &mut Tx, around: &Env, user: Uuid, device: &Device) -> Result<Grant, DbError> {
-    let (session, now) = (around.ids.next_id(), around.clock.now());
+pub async fn begin(tx: &mut Tx, env: &Env, user: Uuid, device: &Device) -> Result<Grant, DbError> {
+    let (session, now) = (env.ids.next_id(), env.clock.now());
     sql("INSERT INTO sessions (id, user_id, device, created_at, last_used_at) VALUES (?, ?, ?, ?, ?)")
         .bind(session)
         .bind(user)
@@ -85,8 +85,8 @@ struct TokenRow {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn refresh(db: &Db, around: &Env, token: &str, ttl: Duration) -> Result<Refreshed, DbError> {
-    let (hash, now) = (secrets::hash(token), around.clock.now());
+pub async fn refresh(db: &Db, env: &Env, token: &str, ttl: Duration) -> Result<Refreshed, DbError> {
+    let (hash, now) = (secrets::hash(token), env.clock.now());
     transaction!(db, |tx| refresh_in(tx, &hash, now, ttl))
 }
 

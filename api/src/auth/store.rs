@@ -78,20 +78,20 @@ const COLUMNS: &str = "id, email, password_hash, nickname, time_zone, week_start
 ///
 /// # Errors
 /// See [`AccountError`].
-pub async fn sign_up(db: &Db, around: &Env, new: NewUser, device: &Device) -> Result<(User, Grant), AccountError> {
+pub async fn sign_up(db: &Db, env: &Env, new: NewUser, device: &Device) -> Result<(User, Grant), AccountError> {
     let user = User {
-        id: around.ids.next_id(),
+        id: env.ids.next_id(),
         email: Some(new.email),
         password_hash: Some(new.password_hash),
         nickname: new.nickname,
         time_zone: new.time_zone,
         week_start: new.week_start,
-        created_at: around.clock.now(),
+        created_at: env.clock.now(),
         withdrawn_at: None,
     };
     let made = transaction!(db, |tx| async {
         insert(tx, &user).await?;
-        Ok::<_, AccountError>(sessions::begin(tx, around, user.id, device).await?)
+        Ok::<_, AccountError>(sessions::begin(tx, env, user.id, device).await?)
     });
     match made {
         Ok(grant) => Ok((user, grant)),

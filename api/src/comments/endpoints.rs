@@ -94,7 +94,7 @@ impl Endpoints {
     ) -> Result<Written, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound]) }>> {
         let text = text(&input.0)?;
         caller.account(&cx).await?;
-        Ok(Written::Created(Json(store::write(&cx.db, &cx.around, id.0, caller.0.user, &text).await?)))
+        Ok(Written::Created(Json(store::write(&cx.db, &cx.env, id.0, caller.0.user, &text).await?)))
     }
 
     /// Edit a comment
@@ -112,7 +112,7 @@ impl Endpoints {
     ) -> Result<Json<Comment>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
         let text = text(&input.0)?;
         caller.account(&cx).await?;
-        Ok(Json(store::edit(&cx.db, &cx.around, id.0, caller.0.user, &text).await?))
+        Ok(Json(store::edit(&cx.db, &cx.env, id.0, caller.0.user, &text).await?))
     }
 
     /// Delete a comment

@@ -113,8 +113,8 @@ pub async fn list_of(db: &Db, user: Uuid, before: Option<Uuid>, limit: u32) -> R
 ///
 /// # Errors
 /// See [`CommentError`].
-pub async fn write(db: &Db, around: &Env, meetup: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
-    let (id, now) = (around.ids.next_id(), around.clock.now());
+pub async fn write(db: &Db, env: &Env, meetup: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
+    let (id, now) = (env.ids.next_id(), env.clock.now());
     transaction!(db, |tx| async {
         members::lock(tx, meetup).await?;
         sql("INSERT INTO comments (id, meetup_id, user_id, text, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)")
@@ -141,8 +141,8 @@ async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
 ///
 /// # Errors
 /// See [`CommentError`].
-pub async fn edit(db: &Db, around: &Env, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
-    let now = around.clock.now();
+pub async fn edit(db: &Db, env: &Env, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         if find(&mut *tx, id).await?.user.id != user {
             return Err(CommentError::NotTheAuthor);

@@ -99,12 +99,12 @@ pub(super) async fn fill(
     days: u32,
     rng: &mut StdRng,
 ) -> Result<(), DemoError> {
-    let now = backends.around.clock.now();
+    let now = backends.env.clock.now();
     for people in accounts.chunks(PEOPLE) {
         let mut rows = Rows::new();
         for account in people {
             let time = Time { now, zone: account.zone, days: days.into() };
-            Life::new(account.person.id, &*backends.around.ids, rng, &mut rows).live(&time);
+            Life::new(account.person.id, &*backends.env.ids, rng, &mut rows).live(&time);
         }
         transaction!(backends.db, |tx| rows.insert(tx))?;
     }

@@ -91,16 +91,16 @@ impl Meetup {
 }
 
 /// The meetups that were asked for, all ahead, and half as many besides; in the order in which they were opened.
-pub(super) fn draw(plan: Plan, around: &Env, rng: &mut StdRng) -> Vec<Meetup> {
+pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<Meetup> {
     let besides = BESIDES.into_iter().cycle().take(plan.meetups.div_ceil(2));
     let phases = std::iter::repeat_n(Phase::Ahead, plan.meetups).chain(besides);
-    let now = around.clock.now();
+    let now = env.clock.now();
     let mut meetups: Vec<Meetup> =
         phases.enumerate().map(|(number, phase)| draw_one(plan, number, phase, now, rng)).collect();
     meetups.sort_by_key(Meetup::opened_at);
     // Lists take the order of the ids for that of opening.
     for meetup in &mut meetups {
-        meetup.id = around.ids.next_id();
+        meetup.id = env.ids.next_id();
     }
     meetups
 }
@@ -207,7 +207,7 @@ pub(super) async fn insert(
     let mut members = Table::new("meetup_members", &["meetup_id", "user_id", "state", "since"]);
     let mut reactions = Reactions::new();
     for meetup in meetups {
-        let (likes, comments) = reactions.draw(meetup, accounts, &backends.around, rng);
+        let (likes, comments) = reactions.draw(meetup, accounts, &backends.env, rng);
         rows.push_named(meetup.row(accounts, likes, comments));
         store::term_rows(meetup.id, &meetup.new).into_iter().for_each(|row| terms.push(row));
         for (people, state) in [(&meetup.members, MemberState::Member), (&meetup.waiting, MemberState::Waiting)] {

@@ -99,7 +99,7 @@ pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write +
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let accounts = people::make(backends, plan, &mut rng).await?;
     fitness::fill(backends, &accounts, plan.days, &mut rng).await?;
-    let meetups = meetups::draw(plan, &backends.around, &mut rng);
+    let meetups = meetups::draw(plan, &backends.env, &mut rng);
     for meetups in meetups.chunks(TOGETHER) {
         meetups::insert(backends, meetups, &accounts, &mut rng).await?;
         talk::fill(backends, meetups, &accounts, &mut rng).await?;

@@ -43,11 +43,11 @@ struct Run {
 
 /// Makes the accounts, logged in.
 pub(super) async fn make(backends: &Backends, plan: Plan, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
-    let ids = &backends.around.ids;
+    let ids = &backends.env.ids;
     let run = Run {
         name: format!("{:03x}", ids.next_id().as_u128() & 0xfff),
         password_hash: Passwords::new(backends.config.bcrypt_cost).hash(PASSWORD.to_owned()).await?,
-        now: backends.around.clock.now(),
+        now: backends.env.clock.now(),
         days: plan.days,
     };
     let mut accounts = Vec::with_capacity(plan.users);

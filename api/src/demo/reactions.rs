@@ -30,10 +30,10 @@ impl Reactions {
         &mut self,
         meetup: &Meetup,
         accounts: &[Account],
-        around: &Env,
+        env: &Env,
         rng: &mut StdRng,
     ) -> (usize, usize) {
-        let (from, until) = (meetup.opened_at(), around.clock.now());
+        let (from, until) = (meetup.opened_at(), env.clock.now());
         let likes = rng.random_range(0..=LIKES).min(accounts.len());
         let people: Vec<&Account> = accounts.choose_multiple(rng, likes).collect();
         for (account, at) in people.into_iter().zip(moments(rng, from, until, likes)) {
@@ -42,7 +42,7 @@ impl Reactions {
         let comments = rng.random_range(0..=COMMENTS);
         for at in moments(rng, from, until, comments) {
             let author = &accounts[rng.random_range(0..accounts.len())];
-            let (id, text) = (around.ids.next_id(), words::comment(rng));
+            let (id, text) = (env.ids.next_id(), words::comment(rng));
             let author = author.person.id;
             self.comments.push(vec![id.into(), meetup.id.into(), author.into(), text.into(), at.into(), at.into()]);
         }

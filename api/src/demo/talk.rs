@@ -86,7 +86,7 @@ impl Log<'_> {
         for _ in 0..self.rng.random_range(2..=MESSAGES) {
             let (place, _) = self.meetup.members[self.rng.random_range(0..there)];
             let user = self.accounts[place].person.clone();
-            let (author, nonce) = (user.id, self.backends.around.ids.next_id().to_string());
+            let (author, nonce) = (user.id, self.backends.env.ids.next_id().to_string());
             let text = Some(words::line(self.rng).to_owned());
             let body = Body::Message { user, nonce, text, edited_at: None, deleted_at: None };
             drafts.push(Draft { author, role: Role::Member, nonce: None, at, body });

@@ -65,7 +65,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<CalendarFile, Problem<{ codes(&[Code::NotFound]) }>> {
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let meetup = meetups::store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?.into_meetup(now);
         Ok(CalendarFile::new(&meetup.title.clone(), &[meetup], now))
     }
@@ -81,7 +81,7 @@ impl Endpoints {
         request: &Request,
     ) -> Result<Json<CalendarFeed>, Problem<SECURED>> {
         caller.account(&cx).await?;
-        let token = store::token(&cx.db, caller.0.user, &secret(), cx.around.clock.now()).await?;
+        let token = store::token(&cx.db, caller.0.user, &secret(), cx.env.clock.now()).await?;
         let url = format!("{}{BASE}/calendar-feeds/{token}{SUFFIX}", public_url(&cx, request));
         Ok(Json(CalendarFeed { url }))
     }
@@ -99,7 +99,7 @@ impl Endpoints {
     ) -> Result<CalendarFile, Problem<{ codes(&[Code::NotFound]) }>> {
         let token = token.0.strip_suffix(SUFFIX).unwrap_or_default();
         let owner = store::owner(&cx.db, token).await?.ok_or(Code::NotFound)?;
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let rows = store::meetups(&cx.db, owner, now - PAST).await?;
         let meetups: Vec<_> = rows.into_iter().map(|row| row.into_meetup(now)).collect();
         Ok(CalendarFile::new("밍기적", &meetups, now))

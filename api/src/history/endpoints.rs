@@ -27,7 +27,7 @@ pub struct Endpoints;
 
 /// The caller's calendar.
 async fn calendar(cx: &Context, caller: &Caller) -> Result<Calendar, Failure> {
-    let calendar = Calendar::read(&cx.db, caller.0.user, cx.around.clock.now()).await?;
+    let calendar = Calendar::read(&cx.db, caller.0.user, cx.env.clock.now()).await?;
     Ok(calendar.ok_or(Code::Unauthenticated)?)
 }
 
@@ -47,7 +47,7 @@ impl Endpoints {
     ) -> Result<Json<Habits>, Problem<{ SECURED | codes(&[Code::InvalidInput]) }>> {
         let asked: Option<Result<Month, _>> = month.0.map(|month| month.parse());
         let asked = asked.transpose().map_err(|_| page::invalid("month", "malformed"))?;
-        let read = streaks::read(&cx.db, caller.0.user, cx.around.clock.now()).await?;
+        let read = streaks::read(&cx.db, caller.0.user, cx.env.clock.now()).await?;
         let (calendar, streaks) = read.ok_or(Code::Unauthenticated)?;
         let month = asked.unwrap_or_else(|| Month::of(calendar.today));
         let (first, last) = (month.first(), month.last());

@@ -51,7 +51,7 @@ impl Job {
 
     /// Returns how much there was to do, and what was done in words.
     async fn work(self, cx: &Context) -> Result<(u64, String), JobError> {
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let (count, verb, things) = match self {
             Self::PurgeWithdrawn => (purge::purge_withdrawn(cx).await?, "purged", "accounts"),
             Self::CleanUp => {
@@ -80,8 +80,8 @@ enum Ended {
 
 /// Runs a job for its latest due time, unless that is done or another process is at it. Returns whether it ran.
 pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
-    let due = job.schedule().latest_due(cx.around.clock.now());
-    let lease = match store::claim(&cx.db, &cx.around, job.name(), due).await {
+    let due = job.schedule().latest_due(cx.env.clock.now());
+    let lease = match store::claim(&cx.db, &cx.env, job.name(), due).await {
         Ok(Some(lease)) => lease,
         Ok(None) => return false,
         Err(error) => {
@@ -101,7 +101,7 @@ pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
 }
 
 async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(), DbError> {
-    let now = cx.around.clock.now();
+    let now = cx.env.clock.now();
     match ended {
         Ended::Worked(Ok((count, done))) => {
             if count > 0 {
@@ -127,7 +127,7 @@ async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(
 async fn taken_over(cx: &Context, lease: &Lease) {
     loop {
         tokio::time::sleep(store::LEASE / 3).await;
-        match lease.renew(&cx.db, cx.around.clock.now()).await {
+        match lease.renew(&cx.db, cx.env.clock.now()).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => tracing::warn!(%error, "the lease of a job could not be renewed"),

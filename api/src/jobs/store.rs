@@ -31,8 +31,8 @@ pub struct Lease {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn claim(db: &Db, around: &Env, job: &'static str, due: Timestamp) -> Result<Option<Lease>, DbError> {
-    let (lease, now) = (Lease { job, due, runner: around.ids.next_id() }, around.clock.now());
+pub async fn claim(db: &Db, env: &Env, job: &'static str, due: Timestamp) -> Result<Option<Lease>, DbError> {
+    let (lease, now) = (Lease { job, due, runner: env.ids.next_id() }, env.clock.now());
     let taken_over = sql("UPDATE job_runs SET runner = ?, started_at = ?, lease_until = ? \
          WHERE job = ? AND due_at = ? AND finished_at IS NULL AND lease_until <= ?")
     .bind(lease.runner)

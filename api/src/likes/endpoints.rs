@@ -46,7 +46,7 @@ impl Endpoints {
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         caller.account(&cx).await?;
-        let like_count = store::set(&cx.db, &cx.around, id.0, caller.0.user, true).await?;
+        let like_count = store::set(&cx.db, &cx.env, id.0, caller.0.user, true).await?;
         Ok(Json(Likes { liked: true, like_count }))
     }
 
@@ -61,7 +61,7 @@ impl Endpoints {
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
         caller.account(&cx).await?;
-        let like_count = store::set(&cx.db, &cx.around, id.0, caller.0.user, false).await?;
+        let like_count = store::set(&cx.db, &cx.env, id.0, caller.0.user, false).await?;
         Ok(Json(Likes { liked: false, like_count }))
     }
 }

@@ -22,16 +22,16 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<b
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], or the database's.
-pub async fn set(db: &Db, around: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
-    transaction!(db, |tx| set_in(tx, around, meetup, user, likes))
+pub async fn set(db: &Db, env: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
+    transaction!(db, |tx| set_in(tx, env, meetup, user, likes))
 }
 
-async fn set_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
+async fn set_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
     members::lock(tx, meetup).await?;
     let change = match (find(&mut *tx, meetup, user).await?, likes) {
         (false, true) => {
             let insert = sql("INSERT INTO meetup_likes (meetup_id, user_id, at) VALUES (?, ?, ?)");
-            insert.bind(meetup).bind(user).bind(around.clock.now()).run(&mut *tx).await?;
+            insert.bind(meetup).bind(user).bind(env.clock.now()).run(&mut *tx).await?;
             1
         }
         (true, false) => {

@@ -68,7 +68,7 @@ impl Endpoints {
             return Err(Code::WrongPassword.into());
         }
         let new = cx.passwords.hash(new_password).await?;
-        let (user, session, now) = (caller.0.user, caller.0.session, cx.around.clock.now());
+        let (user, session, now) = (caller.0.user, caller.0.session, cx.env.clock.now());
         let ended = store::replace_password(&cx.db, user, &old.unwrap_or_default(), &new, session, now).await?;
         ended.ok_or(Code::WrongPassword)?;
         cx.sessions_ended(user).await;
@@ -82,7 +82,7 @@ impl Endpoints {
     /// account is removed with what is its own. Chat messages stay, from "탈퇴한 회원".
     #[oai(path = "/", method = "delete", operation_id = "withdraw")]
     async fn withdraw(&self, cx: Data<&Context>, caller: Caller) -> Result<Changed, Problem<SECURED>> {
-        withdrawal::withdraw(&cx.db, &cx.around, caller.0.user).await?;
+        withdrawal::withdraw(&cx.db, &cx.env, caller.0.user).await?;
         cx.relay.wake();
         cx.sessions_ended(caller.0.user).await;
         Ok(Changed::Done)

@@ -52,7 +52,7 @@ pub enum PurgeError {
 /// # Errors
 /// What stopped the search for accounts, or [`PurgeError::Some`]: one that fails does not keep the others.
 pub async fn purge_withdrawn(cx: &Context) -> Result<u64, PurgeError> {
-    let now = cx.around.clock.now();
+    let now = cx.env.clock.now();
     let (mut purged, mut failed, mut after) = (0, 0, (Timestamp(1), Uuid::nil()));
     loop {
         let batch = withdrawn_before(&cx.db, now - SHORTEST, after).await?;
@@ -125,7 +125,7 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
         .bind(user)
         .bind(MemberState::Removed.as_str())
         .bind(after)
-        .bind(cx.around.clock.now())
+        .bind(cx.env.clock.now())
         .bind(user)
         .bind(BATCH)
         .all(&cx.db)
@@ -133,7 +133,7 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
         let Some((last,)) = open.last() else { return Ok(()) };
         after = *last;
         for (meetup,) in open {
-            members::leave(&cx.db, &cx.around, meetup, user).await?;
+            members::leave(&cx.db, &cx.env, meetup, user).await?;
         }
     }
 }

@@ -28,8 +28,8 @@ const RESTORE_TTL: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn withdraw(db: &Db, around: &Env, user: Uuid) -> Result<(), DbError> {
-    let now = around.clock.now();
+pub async fn withdraw(db: &Db, env: &Env, user: Uuid) -> Result<(), DbError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         let withdrawn = sql("UPDATE users SET withdrawn_at = ? WHERE id = ? AND withdrawn_at IS NULL")
             .bind(now)
@@ -38,7 +38,7 @@ pub async fn withdraw(db: &Db, around: &Env, user: Uuid) -> Result<(), DbError> 
             .await?;
         if withdrawn > 0 {
             sessions::revoke_all_but(tx, user, None, now).await?;
-            cancel::cancel_upcoming_of(tx, around, user).await?;
+            cancel::cancel_upcoming_of(tx, env, user).await?;
         }
         Ok::<_, DbError>(())
     })
@@ -48,13 +48,13 @@ pub async fn withdraw(db: &Db, around: &Env, user: Uuid) -> Result<(), DbError> 
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn offer_restore(tx: &mut Tx, around: &Env, user: Uuid) -> Result<Secret, DbError> {
+pub async fn offer_restore(tx: &mut Tx, env: &Env, user: Uuid) -> Result<Secret, DbError> {
     let token = secrets::new();
     let upsert = tx.dialect().upsert("user_id", &["hash", "expires_at"]);
     sql(format!("INSERT INTO restore_tokens (user_id, hash, expires_at) VALUES (?, ?, ?){upsert}"))
         .bind(user)
         .bind(secrets::hash(&token))
-        .bind(around.clock.now() + RESTORE_TTL)
+        .bind(env.clock.now() + RESTORE_TTL)
         .run(tx)
         .await?;
     Ok(Secret::new(token))
@@ -64,11 +64,11 @@ pub async fn offer_restore(tx: &mut Tx, around: &Env, user: Uuid) -> Result<Secr
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn restore(db: &Db, around: &Env, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
+pub async fn restore(db: &Db, env: &Env, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
     let hash = secrets::hash(token);
     transaction!(db, |tx| async {
-        let Some(user) = redeem(tx, &hash, around.clock.now()).await? else { return Ok(None) };
-        Ok::<_, DbError>(Some(sessions::begin(tx, around, user, device).await?))
+        let Some(user) = redeem(tx, &hash, env.clock.now()).await? else { return Ok(None) };
+        Ok::<_, DbError>(Some(sessions::begin(tx, env, user, device).await?))
     })
 }
 

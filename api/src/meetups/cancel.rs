@@ -15,8 +15,8 @@ const BATCH: u32 = 200;
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Env, host: Uuid) -> Result<(), DbError> {
-    let now = around.clock.now();
+pub async fn cancel_upcoming_of(tx: &mut Tx, env: &Env, host: Uuid) -> Result<(), DbError> {
+    let now = env.clock.now();
     loop {
         let select = format!(
             "SELECT id FROM meetups WHERE host_id = ? AND cancelled_at IS NULL AND starts_at > ? ORDER BY id LIMIT ?{}",
@@ -26,7 +26,7 @@ pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Env, host: Uuid) -> Result
         if upcoming.is_empty() {
             return Ok(());
         }
-        cancel_locked(tx, around, upcoming.into_iter().map(|(id,)| id).collect()).await?;
+        cancel_locked(tx, env, upcoming.into_iter().map(|(id,)| id).collect()).await?;
     }
 }
 
@@ -34,8 +34,8 @@ pub async fn cancel_upcoming_of(tx: &mut Tx, around: &Env, host: Uuid) -> Result
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_locked(tx: &mut Tx, around: &Env, meetups: Vec<Uuid>) -> Result<(), DbError> {
-    let now = around.clock.now();
+pub async fn cancel_locked(tx: &mut Tx, env: &Env, meetups: Vec<Uuid>) -> Result<(), DbError> {
+    let now = env.clock.now();
     sql("UPDATE meetups SET cancelled_at = ?, updated_at = ? WHERE id IN ")
         .bind(now)
         .bind(now)
@@ -43,5 +43,5 @@ pub async fn cancel_locked(tx: &mut Tx, around: &Env, meetups: Vec<Uuid>) -> Res
         .run(&mut *tx)
         .await?;
     let closed = Body::Closed { reason: CloseReason::Cancelled };
-    outbox::put_all(tx, around, meetups.into_iter().map(|meetup| (meetup, &closed))).await
+    outbox::put_all(tx, env, meetups.into_iter().map(|meetup| (meetup, &closed))).await
 }

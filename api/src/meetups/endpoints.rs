@@ -85,11 +85,11 @@ impl Endpoints {
         caller: Caller,
         input: Input<NewMeetup>,
     ) -> Result<Opened, Problem<{ SECURED | WITH_BODY }>> {
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let mut fields = Fields::new();
         let new = rules::new_meetup(&mut fields, input.0, now);
         fields.finish()?;
-        let id = store::create(&cx.db, &cx.around, caller.0.user, &new).await?;
+        let id = store::create(&cx.db, &cx.env, caller.0.user, &new).await?;
         let row = store::find(&cx.db, id).await?.ok_or(Code::Internal)?;
         Ok(Opened::Created(Json(row.into_meetup(now))))
     }
@@ -141,7 +141,7 @@ impl Endpoints {
         if after.is_some_and(|after| after.sort() != sort) {
             return Err(page::invalid("cursor", "malformed").into());
         }
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let rows = search::page(&cx.db, &search, after, now, limit as usize + 1).await?;
         let found: Vec<Found> = rows.into_iter().map(|row| Found { at: Position::of(&row, sort), row, now }).collect();
         Ok(Json(Page::new(found, limit, |found| found.at)))
@@ -166,7 +166,7 @@ impl Endpoints {
             Some(user) => Some(mine(&cx.db, id.0, user).await?),
             None => None,
         };
-        Ok(Json(Meetup { mine, ..row.into_meetup(cx.around.clock.now()) }))
+        Ok(Json(Meetup { mine, ..row.into_meetup(cx.env.clock.now()) }))
     }
 
     /// Change a meetup
@@ -184,9 +184,9 @@ impl Endpoints {
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::CapacityBelowMembers]) }>>
     {
         caller.account(&cx).await?;
-        let row = host::change(&cx.db, &cx.around, id.0, caller.0.user, &input.0).await?;
+        let row = host::change(&cx.db, &cx.env, id.0, caller.0.user, &input.0).await?;
         cx.relay.wake();
-        Ok(Json(row.into_meetup(cx.around.clock.now())))
+        Ok(Json(row.into_meetup(cx.env.clock.now())))
     }
 
     /// Call a meetup off
@@ -203,7 +203,7 @@ impl Endpoints {
         id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::MeetupOver]) }>> {
         caller.account(&cx).await?;
-        host::cancel(&cx.db, &cx.around, id.0, caller.0.user).await?;
+        host::cancel(&cx.db, &cx.env, id.0, caller.0.user).await?;
         cx.relay.wake();
         Ok(Done::Done)
     }
@@ -222,9 +222,9 @@ impl Endpoints {
         input: Input<NewHost>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::HostMustBeMember]) }>> {
         caller.account(&cx).await?;
-        let row = host::hand_over(&cx.db, &cx.around, id.0, caller.0.user, input.0.user_id).await?;
+        let row = host::hand_over(&cx.db, &cx.env, id.0, caller.0.user, input.0.user_id).await?;
         cx.relay.wake();
-        Ok(Json(row.into_meetup(cx.around.clock.now())))
+        Ok(Json(row.into_meetup(cx.env.clock.now())))
     }
 
     /// Remove someone from a meetup
@@ -243,7 +243,7 @@ impl Endpoints {
         user_id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::HostCannotLeave]) }>> {
         caller.account(&cx).await?;
-        host::remove(&cx.db, &cx.around, id.0, caller.0.user, user_id.0).await?;
+        host::remove(&cx.db, &cx.env, id.0, caller.0.user, user_id.0).await?;
         cx.relay.wake();
         Ok(Done::Done)
     }
@@ -264,7 +264,7 @@ impl Endpoints {
         Problem<{ SECURED | codes(&[Code::NotFound, Code::MeetupOver, Code::RemovedFromMeetup]) }>,
     > {
         caller.account(&cx).await?;
-        let row = members::join(&cx.db, &cx.around, id.0, caller.0.user).await?;
+        let row = members::join(&cx.db, &cx.env, id.0, caller.0.user).await?;
         cx.relay.wake();
         Ok(Json(MyMembership::of(&row).ok_or(Code::RemovedFromMeetup)?))
     }
@@ -282,7 +282,7 @@ impl Endpoints {
         id: Path<Uuid>,
     ) -> Result<Left, Problem<{ SECURED | codes(&[Code::NotFound, Code::HostCannotLeave]) }>> {
         caller.account(&cx).await?;
-        members::leave(&cx.db, &cx.around, id.0, caller.0.user).await?;
+        members::leave(&cx.db, &cx.env, id.0, caller.0.user).await?;
         cx.relay.wake();
         Ok(Left::Done)
     }
@@ -305,7 +305,7 @@ impl Endpoints {
     ) -> Result<Json<Page<Member>>, Problem<{ LIST | codes(&[Code::NotFound]) }>> {
         let limit = page::limit(limit.0)?;
         let after: Option<(Timestamp, Uuid)> = page::decode_cursor(cursor.0.as_deref())?;
-        let meetup = store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?.into_meetup(cx.around.clock.now());
+        let meetup = store::find(&cx.db, id.0).await?.ok_or(Code::NotFound)?.into_meetup(cx.env.clock.now());
         let rows = members::list(&cx.db, id.0, after, limit + 1).await?;
         let members: Vec<Member> = rows
             .into_iter()

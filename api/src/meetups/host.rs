@@ -27,9 +27,9 @@ async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupErr
 }
 
 /// The meetup, which is not over, and the time: asked for after what may have been a long wait for the lock.
-async fn lock_open(tx: &mut Tx, around: &Env, meetup: Uuid, host: Uuid) -> Result<(Locked, Timestamp), MeetupError> {
+async fn lock_open(tx: &mut Tx, env: &Env, meetup: Uuid, host: Uuid) -> Result<(Locked, Timestamp), MeetupError> {
     let locked = lock(tx, meetup, host).await?;
-    let now = around.clock.now();
+    let now = env.clock.now();
     if locked.is_over(now) { Err(MeetupError::Over) } else { Ok((locked, now)) }
 }
 
@@ -43,22 +43,22 @@ async fn read(tx: &mut Tx, meetup: Uuid) -> Result<MeetupRow, MeetupError> {
 /// [`MeetupError::Invalid`] if it may not be like that, or why the user may not change it.
 pub async fn change(
     db: &Db,
-    around: &Env,
+    env: &Env,
     meetup: Uuid,
     host: Uuid,
     changes: &MeetupChanges,
 ) -> Result<MeetupRow, MeetupError> {
-    transaction!(db, |tx| change_in(tx, around, meetup, host, changes))
+    transaction!(db, |tx| change_in(tx, env, meetup, host, changes))
 }
 
 async fn change_in(
     tx: &mut Tx,
-    around: &Env,
+    env: &Env,
     meetup: Uuid,
     host: Uuid,
     changes: &MeetupChanges,
 ) -> Result<MeetupRow, MeetupError> {
-    let (locked, now) = lock_open(tx, around, meetup, host).await?;
+    let (locked, now) = lock_open(tx, env, meetup, host).await?;
     let before = read(tx, meetup).await?.into_meetup(now);
     let mut fields = Fields::new();
     let after = rules::changed(&mut fields, &before, changes.clone(), now);
@@ -68,7 +68,7 @@ async fn change_in(
     }
     update(tx, meetup, &before, &after, now).await?;
     let places = after.capacity.map_or(i64::MAX, |capacity| i64::from(capacity) - locked.member_count);
-    members::move_up(tx, around, meetup, places).await?;
+    members::move_up(tx, env, meetup, places).await?;
     read(tx, meetup).await
 }
 
@@ -94,16 +94,16 @@ async fn update(tx: &mut Tx, meetup: Uuid, before: &Meetup, after: &NewMeetup, n
 ///
 /// # Errors
 /// Why the user may not.
-pub async fn cancel(db: &Db, around: &Env, meetup: Uuid, host: Uuid) -> Result<(), MeetupError> {
+pub async fn cancel(db: &Db, env: &Env, meetup: Uuid, host: Uuid) -> Result<(), MeetupError> {
     transaction!(db, |tx| async {
         let locked = lock(tx, meetup, host).await?;
         if locked.cancelled_at.is_some() {
             return Ok(());
         }
-        if locked.is_over(around.clock.now()) {
+        if locked.is_over(env.clock.now()) {
             return Err(MeetupError::Over);
         }
-        Ok(cancel::cancel_locked(tx, around, vec![meetup]).await?)
+        Ok(cancel::cancel_locked(tx, env, vec![meetup]).await?)
     })
 }
 
@@ -111,11 +111,11 @@ pub async fn cancel(db: &Db, around: &Env, meetup: Uuid, host: Uuid) -> Result<(
 ///
 /// # Errors
 /// [`MeetupError::HeirNotAMember`] if the heir is none, or why the user may not.
-pub async fn hand_over(db: &Db, around: &Env, meetup: Uuid, host: Uuid, heir: Uuid) -> Result<MeetupRow, MeetupError> {
+pub async fn hand_over(db: &Db, env: &Env, meetup: Uuid, host: Uuid, heir: Uuid) -> Result<MeetupRow, MeetupError> {
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has: nothing must be handed to them behind its back.
         let stays = accounts::lock_active_user(tx, heir).await?.is_some();
-        let (_, now) = lock_open(tx, around, meetup, host).await?;
+        let (_, now) = lock_open(tx, env, meetup, host).await?;
         let row = members::find(&mut *tx, meetup, heir).await?;
         if !stays || !row.is_some_and(|row| row.is(MemberState::Member)) {
             return Err(MeetupError::HeirNotAMember);
@@ -123,7 +123,7 @@ pub async fn hand_over(db: &Db, around: &Env, meetup: Uuid, host: Uuid, heir: Uu
         if heir != host {
             let update = sql("UPDATE meetups SET host_id = ?, updated_at = ? WHERE id = ?");
             update.bind(heir).bind(now).bind(meetup).run(&mut *tx).await?;
-            members::tell(tx, around, meetup, heir, Change::Host).await?;
+            members::tell(tx, env, meetup, heir, Change::Host).await?;
         }
         read(tx, meetup).await
     })
@@ -133,12 +133,12 @@ pub async fn hand_over(db: &Db, around: &Env, meetup: Uuid, host: Uuid, heir: Uu
 ///
 /// # Errors
 /// [`MeetupError::NotFound`] if they are neither a member nor waiting, or why the user may not.
-pub async fn remove(db: &Db, around: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
-    transaction!(db, |tx| remove_in(tx, around, meetup, host, user))
+pub async fn remove(db: &Db, env: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    transaction!(db, |tx| remove_in(tx, env, meetup, host, user))
 }
 
-async fn remove_in(tx: &mut Tx, around: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
-    let (locked, now) = (lock(tx, meetup, host).await?, around.clock.now());
+async fn remove_in(tx: &mut Tx, env: &Env, meetup: Uuid, host: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    let (locked, now) = (lock(tx, meetup, host).await?, env.clock.now());
     if user == host {
         return Err(MeetupError::HostCannotLeave);
     }
@@ -157,9 +157,9 @@ async fn remove_in(tx: &mut Tx, around: &Env, meetup: Uuid, host: Uuid, user: Uu
         return Ok(members::count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
     }
     members::count(&mut *tx, meetup, MemberState::Member, -1).await?;
-    members::tell(tx, around, meetup, user, Change::Removed).await?;
+    members::tell(tx, env, meetup, user, Change::Removed).await?;
     if !locked.is_over(now) {
-        members::move_up(tx, around, meetup, locked.free_places().saturating_add(1)).await?;
+        members::move_up(tx, env, meetup, locked.free_places().saturating_add(1)).await?;
     }
     Ok(())
 }

@@ -99,14 +99,14 @@ pub async fn among(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Res
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the database's.
-pub async fn join(db: &Db, around: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
-    transaction!(db, |tx| join_in(tx, around, meetup, user))
+pub async fn join(db: &Db, env: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    transaction!(db, |tx| join_in(tx, env, meetup, user))
 }
 
-async fn join_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
-    let (mut locked, now) = (lock(tx, meetup).await?, around.clock.now());
+async fn join_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    let (mut locked, now) = (lock(tx, meetup).await?, env.clock.now());
     if has_left_someone_waiting(&locked, now) {
-        move_up(tx, around, meetup, locked.free_places()).await?;
+        move_up(tx, env, meetup, locked.free_places()).await?;
         locked = lock(tx, meetup).await?;
     }
     match find(&mut *tx, meetup, user).await? {
@@ -129,7 +129,7 @@ async fn join_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result<
         .await?;
     count(&mut *tx, meetup, state, 1).await?;
     if state == MemberState::Member {
-        tell(tx, around, meetup, user, Change::Joined).await?;
+        tell(tx, env, meetup, user, Change::Joined).await?;
     }
     Ok(MembershipRow { state: state.as_str().to_owned(), since })
 }
@@ -143,7 +143,7 @@ fn has_left_someone_waiting(locked: &Locked, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// See [`MeetupError`].
-pub async fn come_back(db: &Db, around: &Env, user: Uuid) -> Result<(), MeetupError> {
+pub async fn come_back(db: &Db, env: &Env, user: Uuid) -> Result<(), MeetupError> {
     let mut after = Uuid::nil();
     loop {
         let waits: Vec<(Uuid,)> = sql("SELECT m.id FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
@@ -152,7 +152,7 @@ pub async fn come_back(db: &Db, around: &Env, user: Uuid) -> Result<(), MeetupEr
         .bind(user)
         .bind(MemberState::Waiting.as_str())
         .bind(after)
-        .bind(around.clock.now())
+        .bind(env.clock.now())
         .bind(BATCH)
         .all(db)
         .await?;
@@ -161,8 +161,8 @@ pub async fn come_back(db: &Db, around: &Env, user: Uuid) -> Result<(), MeetupEr
         for (meetup,) in waits {
             transaction!(db, |tx| async {
                 let locked = lock(tx, meetup).await?;
-                if has_left_someone_waiting(&locked, around.clock.now()) {
-                    move_up(tx, around, meetup, locked.free_places()).await?;
+                if has_left_someone_waiting(&locked, env.clock.now()) {
+                    move_up(tx, env, meetup, locked.free_places()).await?;
                 }
                 Ok::<_, MeetupError>(())
             })?;
@@ -186,11 +186,11 @@ async fn behind_all(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timesta
 ///
 /// # Errors
 /// [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
-pub async fn leave(db: &Db, around: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
-    transaction!(db, |tx| leave_in(tx, around, meetup, user))
+pub async fn leave(db: &Db, env: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    transaction!(db, |tx| leave_in(tx, env, meetup, user))
 }
 
-async fn leave_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+async fn leave_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
     let locked = lock(tx, meetup).await?;
     if locked.host_id == user {
         return Err(MeetupError::HostCannotLeave);
@@ -203,9 +203,9 @@ async fn leave_in(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid) -> Result
         return Ok(count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
     }
     count(&mut *tx, meetup, MemberState::Member, -1).await?;
-    tell(tx, around, meetup, user, Change::Left).await?;
-    if !locked.is_over(around.clock.now()) {
-        move_up(tx, around, meetup, locked.free_places().saturating_add(1)).await?;
+    tell(tx, env, meetup, user, Change::Left).await?;
+    if !locked.is_over(env.clock.now()) {
+        move_up(tx, env, meetup, locked.free_places().saturating_add(1)).await?;
     }
     Ok(())
 }
@@ -221,9 +221,9 @@ struct Waiting {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn move_up(tx: &mut Tx, around: &Env, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
+pub async fn move_up(tx: &mut Tx, env: &Env, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
     while places > 0 {
-        let moved = move_up_batch(tx, around, meetup, places.min(BATCH)).await?;
+        let moved = move_up_batch(tx, env, meetup, places.min(BATCH)).await?;
         if moved < BATCH {
             return Ok(());
         }
@@ -233,7 +233,7 @@ pub async fn move_up(tx: &mut Tx, around: &Env, meetup: Uuid, mut places: i64) -
 }
 
 /// Returns how many moved up.
-async fn move_up_batch(tx: &mut Tx, around: &Env, meetup: Uuid, places: i64) -> Result<i64, DbError> {
+async fn move_up_batch(tx: &mut Tx, env: &Env, meetup: Uuid, places: i64) -> Result<i64, DbError> {
     let next: Vec<Waiting> =
         sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
          WHERE mm.meetup_id = ? AND mm.state = ? AND u.withdrawn_at IS NULL ORDER BY mm.since, mm.user_id LIMIT ?")
@@ -247,7 +247,7 @@ async fn move_up_batch(tx: &mut Tx, around: &Env, meetup: Uuid, places: i64) -> 
     }
     sql("UPDATE meetup_members SET state = ?, since = ? WHERE meetup_id = ? AND user_id IN ")
         .bind(MemberState::Member.as_str())
-        .bind(around.clock.now())
+        .bind(env.clock.now())
         .bind(meetup)
         .push_list(next.iter().map(|waiting| waiting.user_id))
         .run(&mut *tx)
@@ -260,7 +260,7 @@ async fn move_up_batch(tx: &mut Tx, around: &Env, meetup: Uuid, places: i64) -> 
         Body::Member { user, change: Change::Joined }
     };
     let bodies: Vec<Body> = next.into_iter().map(joined).collect();
-    outbox::put(tx, around, meetup, &bodies).await?;
+    outbox::put(tx, env, meetup, &bodies).await?;
     Ok(moved)
 }
 
@@ -278,10 +278,10 @@ pub async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn tell(tx: &mut Tx, around: &Env, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
+pub async fn tell(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
     let nickname: Option<String> = sql("SELECT nickname FROM users WHERE id = ?").bind(user).scalar(&mut *tx).await?;
     let user = Person { id: user, nickname: nickname.unwrap_or_default() };
-    outbox::put(tx, around, meetup, &[Body::Member { user, change }]).await
+    outbox::put(tx, env, meetup, &[Body::Member { user, change }]).await
 }
 
 /// A member with their nickname.

@@ -142,8 +142,8 @@ pub const FROM: &str = " FROM meetups m JOIN users u ON u.id = m.host_id";
 ///
 /// # Errors
 /// [`MeetupError::NoAccount`], or the database's.
-pub async fn create(db: &Db, around: &Env, host: Uuid, new: &NewMeetup) -> Result<Uuid, MeetupError> {
-    let (id, now) = (around.ids.next_id(), around.clock.now());
+pub async fn create(db: &Db, env: &Env, host: Uuid, new: &NewMeetup) -> Result<Uuid, MeetupError> {
+    let (id, now) = (env.ids.next_id(), env.clock.now());
     transaction!(db, |tx| async {
         // A withdrawal calls off what its host has opened: none must be opened behind its back.
         accounts::lock_active_user(tx, host).await?.ok_or(MeetupError::NoAccount)?;

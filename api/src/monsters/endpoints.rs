@@ -64,7 +64,7 @@ impl Endpoints {
         cx: Data<&Context>,
         caller: Caller,
     ) -> Result<Drawn, Problem<{ SECURED | codes(&[Code::MonsterGrowing]) }>> {
-        Ok(Drawn::Created(Json(store::draw(&cx.db, &cx.around, caller.0.user).await?)))
+        Ok(Drawn::Created(Json(store::draw(&cx.db, &cx.env, caller.0.user).await?)))
     }
 
     /// Your grown monsters

@@ -94,8 +94,8 @@ pub async fn list(db: &Db, user: Uuid, after: Uuid, grown_only: bool, limit: u32
 ///
 /// # Errors
 /// See [`DrawError`].
-pub async fn draw(db: &Db, around: &Env, user: Uuid) -> Result<Monster, DrawError> {
-    let (id, now) = (around.ids.next_id(), around.clock.now());
+pub async fn draw(db: &Db, env: &Env, user: Uuid) -> Result<Monster, DrawError> {
+    let (id, now) = (env.ids.next_id(), env.clock.now());
     transaction!(db, |tx| draw_in(tx, user, id, now))
 }
 

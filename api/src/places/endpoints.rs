@@ -76,7 +76,7 @@ impl Endpoints {
             return Err(page::invalid("cursor", "malformed").into());
         }
         let search = Search::new(query, lat.0.zip(lng.0), page, limit);
-        let found = kakao(&cx)?.search(search, &*cx.around.clock).await?;
+        let found = kakao(&cx)?.search(search, &*cx.env.clock).await?;
         let next_cursor = found.more.then(|| page::encode_cursor(&(page + 1, limit)));
         Ok(Json(Page { items: found.places, next_cursor }))
     }
@@ -100,7 +100,7 @@ impl Endpoints {
         fields.latitude("lat", lat.0);
         fields.longitude("lng", lng.0);
         fields.finish()?;
-        let region = kakao(&cx)?.region(lat.0, lng.0, cx.around.clock.now()).await?;
+        let region = kakao(&cx)?.region(lat.0, lng.0, cx.env.clock.now()).await?;
         Ok(Json(region.ok_or(Code::NotFound)?))
     }
 }

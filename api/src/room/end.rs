@@ -50,10 +50,10 @@ pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
 
 /// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
 async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
-    let over = store::take_untold(tx, cx.around.clock.now(), BATCH).await?;
+    let over = store::take_untold(tx, cx.env.clock.now(), BATCH).await?;
     let ended = Body::Closed { reason: CloseReason::Ended };
     let rooms: Vec<Uuid> = over.iter().filter(|meetup| meetup.cancelled_at.is_none()).map(|meetup| meetup.id).collect();
-    outbox::put_all(tx, &cx.around, rooms.iter().map(|room| (*room, &ended))).await?;
+    outbox::put_all(tx, &cx.env, rooms.iter().map(|room| (*room, &ended))).await?;
     Ok((over.len() as u64, rooms.len() as u64))
 }
 
@@ -64,7 +64,7 @@ async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
 pub async fn retire(cx: &Context) -> Result<u64, EndError> {
     let (mut after, mut retired, mut failed) = (Uuid::nil(), 0, 0);
     loop {
-        let rooms = store::retirable(&cx.db, cx.around.clock.now() - KEPT, after, BATCH).await?;
+        let rooms = store::retirable(&cx.db, cx.env.clock.now() - KEPT, after, BATCH).await?;
         let Some(last) = rooms.last() else { break };
         after = *last;
         for room in rooms {
@@ -81,7 +81,7 @@ pub async fn retire(cx: &Context) -> Result<u64, EndError> {
 }
 
 async fn retire_one(cx: &Context, room: Uuid) -> Result<(), common::rooms::RoomError> {
-    let now = cx.around.clock.now();
+    let now = cx.env.clock.now();
     cx.rooms.retire(room, now).await?;
     Ok(store::set_retired(&cx.db, room, now).await?)
 }

@@ -116,7 +116,7 @@ impl Endpoints {
                 fields.check(nonce.chars().count() <= NONCE_CHARS, "nonce", "too_long");
                 nonce.clone()
             }
-            None => cx.around.ids.next_id().to_string(),
+            None => cx.env.ids.next_id().to_string(),
         };
         fields.finish()?;
         writer(&cx, id.0, &caller).await?;
@@ -213,7 +213,7 @@ async fn member(cx: &Context, room: Uuid, caller: &Caller) -> Result<Membership,
 
 async fn writer(cx: &Context, room: Uuid, caller: &Caller) -> Result<Membership, Failure> {
     let membership = member(cx, room, caller).await?;
-    if membership.may_write(cx.around.clock.now()) { Ok(membership) } else { Err(Code::RoomReadOnly.into()) }
+    if membership.may_write(cx.env.clock.now()) { Ok(membership) } else { Err(Code::RoomReadOnly.into()) }
 }
 
 async fn host(cx: &Context, room: Uuid, caller: &Caller) -> Result<(), Failure> {
@@ -235,6 +235,6 @@ async fn append(
     nonce: Option<String>,
     body: Body,
 ) -> Result<Appended, Failure> {
-    let draft = Draft { author: caller.0.user, role: Role::Member, nonce, at: cx.around.clock.now(), body };
+    let draft = Draft { author: caller.0.user, role: Role::Member, nonce, at: cx.env.clock.now(), body };
     Ok(cx.rooms.append(room, draft).await?)
 }

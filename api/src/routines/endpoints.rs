@@ -83,7 +83,7 @@ impl Endpoints {
         let mut fields = Fields::new();
         let content = rules::new_routine(&mut fields, input.0);
         fields.finish()?;
-        let routine = store::create(&cx.db, &cx.around, caller.0.user, &content).await?;
+        let routine = store::create(&cx.db, &cx.env, caller.0.user, &content).await?;
         Ok(Made::Created(Json(routine)))
     }
 
@@ -117,7 +117,7 @@ impl Endpoints {
         let mut fields = Fields::new();
         let content = rules::edited_routine(&mut fields, input.0);
         fields.finish()?;
-        Ok(Json(store::edit(&cx.db, &cx.around, caller.0.user, id.0, &content).await?))
+        Ok(Json(store::edit(&cx.db, &cx.env, caller.0.user, id.0, &content).await?))
     }
 
     /// Delete a routine
@@ -132,7 +132,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        store::delete(&cx.db, &cx.around, caller.0.user, id.0).await?;
+        store::delete(&cx.db, &cx.env, caller.0.user, id.0).await?;
         Ok(Deleted::Done)
     }
 }

@@ -86,12 +86,12 @@ pub async fn list(db: &Db, user: Uuid, after: Option<Uuid>, limit: u32) -> Resul
 ///
 /// # Errors
 /// See [`RoutineError`].
-pub async fn create(db: &Db, around: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
-    transaction!(db, |tx| create_in(tx, around, user, content))
+pub async fn create(db: &Db, env: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
+    transaction!(db, |tx| create_in(tx, env, user, content))
 }
 
-async fn create_in(tx: &mut Tx, around: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
-    let (id, now) = (around.ids.next_id(), around.clock.now());
+async fn create_in(tx: &mut Tx, env: &Env, user: Uuid, content: &Content) -> Result<Routine, RoutineError> {
+    let (id, now) = (env.ids.next_id(), env.clock.now());
     Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
     let count: i64 =
         sql("SELECT COUNT(*) FROM routines WHERE user_id = ?").bind(user).scalar(&mut *tx).await?.unwrap_or(0);
@@ -110,8 +110,8 @@ async fn create_in(tx: &mut Tx, around: &Env, user: Uuid, content: &Content) -> 
 ///
 /// # Errors
 /// See [`RoutineError`].
-pub async fn edit(db: &Db, around: &Env, user: Uuid, id: Uuid, content: &Content) -> Result<Routine, RoutineError> {
-    let now = around.clock.now();
+pub async fn edit(db: &Db, env: &Env, user: Uuid, id: Uuid, content: &Content) -> Result<Routine, RoutineError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
         let update =
@@ -138,8 +138,8 @@ fn named(outcome: Result<u64, DbError>) -> Result<u64, RoutineError> {
 ///
 /// # Errors
 /// [`RoutineError::NotFound`] if there was none to delete.
-pub async fn delete(db: &Db, around: &Env, user: Uuid, id: Uuid) -> Result<(), RoutineError> {
-    let now = around.clock.now();
+pub async fn delete(db: &Db, env: &Env, user: Uuid, id: Uuid) -> Result<(), RoutineError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         // Whoever starts a workout of it holds the same lock.
         Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
@@ -153,8 +153,8 @@ pub async fn delete(db: &Db, around: &Env, user: Uuid, id: Uuid) -> Result<(), R
 ///
 /// # Errors
 /// [`RoutineError::NotFound`] if the user has no such routine.
-pub async fn set_main(db: &Db, around: &Env, user: Uuid, routine: Option<Uuid>) -> Result<(), RoutineError> {
-    let now = around.clock.now();
+pub async fn set_main(db: &Db, env: &Env, user: Uuid, routine: Option<Uuid>) -> Result<(), RoutineError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(RoutineError::NoAccount)?;
         if let Some(id) = routine {

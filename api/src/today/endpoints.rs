@@ -29,7 +29,7 @@ impl Endpoints {
     /// The main routine with its open workout, the monster, and what today has brought.
     #[oai(path = "/today", method = "get", operation_id = "get_today")]
     async fn get_today(&self, cx: Data<&Context>, caller: Caller) -> Result<Json<Today>, Problem<SECURED>> {
-        let today = store::read(&cx.db, caller.0.user, cx.around.clock.now()).await?;
+        let today = store::read(&cx.db, caller.0.user, cx.env.clock.now()).await?;
         Ok(Json(today.ok_or(Code::Unauthenticated)?))
     }
 
@@ -43,7 +43,7 @@ impl Endpoints {
         caller: Caller,
         input: Input<MainRoutine>,
     ) -> Result<Chosen, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound]) }>> {
-        routines::store::set_main(&cx.db, &cx.around, caller.0.user, input.0.routine_id).await?;
+        routines::store::set_main(&cx.db, &cx.env, caller.0.user, input.0.routine_id).await?;
         Ok(Chosen::Done)
     }
 }

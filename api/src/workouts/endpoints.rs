@@ -55,7 +55,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Begun, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        let (workout, new) = store::start(&cx.db, &cx.around, caller.0.user, id.0).await?;
+        let (workout, new) = store::start(&cx.db, &cx.env, caller.0.user, id.0).await?;
         Ok(if new { Begun::Created(Json(workout)) } else { Begun::Open(Json(workout)) })
     }
 
@@ -88,7 +88,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::position")]
         position: Path<u32>,
     ) -> Result<Json<Progress>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        Ok(Json(store::complete(&cx.db, &cx.around, caller.0.user, id.0, position.0 as usize).await?))
+        Ok(Json(store::complete(&cx.db, &cx.env, caller.0.user, id.0, position.0 as usize).await?))
     }
 
     /// Take a completion back
@@ -109,7 +109,7 @@ impl Endpoints {
         Json<Progress>,
         Problem<{ SECURED | codes(&[Code::NotFound, Code::WorkoutFinished, Code::CompletedEarlier]) }>,
     > {
-        Ok(Json(store::undo(&cx.db, &cx.around, caller.0.user, id.0, position.0 as usize).await?))
+        Ok(Json(store::undo(&cx.db, &cx.env, caller.0.user, id.0, position.0 as usize).await?))
     }
 
     /// Begin an open workout anew
@@ -124,6 +124,6 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Progress>, Problem<{ SECURED | codes(&[Code::NotFound, Code::WorkoutFinished]) }>> {
-        Ok(Json(store::reset(&cx.db, &cx.around, caller.0.user, id.0).await?))
+        Ok(Json(store::reset(&cx.db, &cx.env, caller.0.user, id.0).await?))
     }
 }

@@ -115,8 +115,8 @@ pub async fn open(executor: impl Executor, routine: Uuid) -> Result<Option<Worko
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn start(db: &Db, around: &Env, user: Uuid, routine: Uuid) -> Result<(Workout, bool), WorkoutError> {
-    let (id, now) = (around.ids.next_id(), around.clock.now());
+pub async fn start(db: &Db, env: &Env, user: Uuid, routine: Uuid) -> Result<(Workout, bool), WorkoutError> {
+    let (id, now) = (env.ids.next_id(), env.clock.now());
     transaction!(db, |tx| async {
         Calendar::lock(tx, user, now).await?.ok_or(WorkoutError::NoAccount)?;
         let routine = routines::store::find(&mut *tx, user, routine).await?.ok_or(WorkoutError::NotFound)?;
@@ -143,8 +143,8 @@ pub async fn start(db: &Db, around: &Env, user: Uuid, routine: Uuid) -> Result<(
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn complete(db: &Db, around: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
-    let now = around.clock.now();
+pub async fn complete(db: &Db, env: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
+    let now = env.clock.now();
     transaction!(db, |tx| complete_in(tx, user, id, position, now))
 }
 
@@ -186,8 +186,8 @@ async fn complete_in(
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn undo(db: &Db, around: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
-    let now = around.clock.now();
+pub async fn undo(db: &Db, env: &Env, user: Uuid, id: Uuid, position: usize) -> Result<Progress, WorkoutError> {
+    let now = env.clock.now();
     transaction!(db, |tx| undo_in(tx, user, id, position, now))
 }
 
@@ -210,8 +210,8 @@ async fn undo_in(tx: &mut Tx, user: Uuid, id: Uuid, position: usize, now: Timest
 ///
 /// # Errors
 /// See [`WorkoutError`].
-pub async fn reset(db: &Db, around: &Env, user: Uuid, id: Uuid) -> Result<Progress, WorkoutError> {
-    let now = around.clock.now();
+pub async fn reset(db: &Db, env: &Env, user: Uuid, id: Uuid) -> Result<Progress, WorkoutError> {
+    let now = env.clock.now();
     transaction!(db, |tx| async {
         let (calendar, _) = open_one(tx, user, id, now).await?;
         let taken = ledger::take_back_all(tx, &calendar, id).await?;

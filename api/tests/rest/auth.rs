@@ -215,13 +215,13 @@ async fn the_longest_password_works_and_texts_that_grow_when_folded_are_refused(
 async fn a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session() {
     for database in Database::ALL {
         let service = Service::start(database).await;
-        let (db, around) = (&service.backends.db, &service.backends.around);
+        let (db, env) = (&service.backends.db, &service.backends.env);
         let mingi = service.sign_up("밍기").await;
         let id = mingi.id.parse().expect("an id");
         let device = Device { name: "phone".to_owned(), ttl: Duration::from_secs(60) };
         // Each time the password was found right for what is `seen` here.
         let seen = async || store::user(db, id).await.expect("an answer").expect("the account");
-        let log_in = async |seen: &User| login::log_in(db, around, seen, &device).await.expect("an answer");
+        let log_in = async |seen: &User| login::log_in(db, env, seen, &device).await.expect("an answer");
         let before = seen().await;
         assert!(matches!(log_in(&before).await, LogIn::Granted(..)));
         let change = json!({"old_password": "stretch2gether", "new_password": "stretch4ever"});

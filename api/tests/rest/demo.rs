@@ -34,7 +34,7 @@ async fn demo_people_can_log_in_and_read_their_rooms() {
             let page = service.get(&format!("/meetups/{}/messages?limit=50", row[3]), &user).await.expect(200);
             assert!(page["head"].as_u64() > Some(19), "{page:#}");
             let meetup = service.get(&format!("/meetups/{}", row[3]), &user).await.expect(200);
-            let tomorrow = service.backends.around.clock.now() + demo::TOKEN_TTL;
+            let tomorrow = service.backends.env.clock.now() + demo::TOKEN_TTL;
             let starts_at: Timestamp = meetup["starts_at"].as_str().expect("a time").parse().expect("a time");
             assert!(meetup["state"] == "upcoming" && starts_at > tomorrow, "{meetup:#}");
             let log_in = json!({"email": me["email"], "password": demo::PASSWORD});

@@ -39,8 +39,8 @@ async fn of_many_processes_one_runs_a_job() {
         let (service, cx, stop) = start(database).await;
         let mut processes = vec![cx];
         for _ in 0..3 {
-            let (config, around) = (service.backends.config.as_ref().clone(), service.backends.around.clone());
-            let other = Backends::connect(config, Shape::AllInOne, around).await.expect("another process");
+            let (config, env) = (service.backends.config.as_ref().clone(), service.backends.env.clone());
+            let other = Backends::connect(config, Shape::AllInOne, env).await.expect("another process");
             processes.push(Context::new(other));
         }
         for _ in 0..5 {
@@ -58,7 +58,7 @@ async fn a_run_that_died_with_its_process_is_made_up_for() {
     for database in Database::ALL {
         let (service, cx, stop) = start(database).await;
         let (db, due) = (&service.backends.db, Job::CleanUp.schedule().latest_due(service.clock.now()));
-        let claim = || store::claim(db, &service.backends.around, Job::CleanUp.name(), due);
+        let claim = || store::claim(db, &service.backends.env, Job::CleanUp.name(), due);
         let dead = claim().await.expect("a claim").expect("the first one");
         assert!(!jobs::run(&cx, Job::CleanUp, &stop).await, "it belongs to a process that may live");
         service.clock.advance(store::LEASE / 2);

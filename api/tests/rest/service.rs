@@ -74,8 +74,8 @@ impl Service {
         config.database_url = database.fresh_url().await;
         configure(&mut config);
         let clock = ManualClock::new(START);
-        let around = Env { clock: Arc::new(clock.clone()), ids: Arc::new(RandomIds) };
-        let backends = Backends::connect(config, Shape::AllInOne, around).await.expect("backends");
+        let env = Env { clock: Arc::new(clock.clone()), ids: Arc::new(RandomIds) };
+        let backends = Backends::connect(config, Shape::AllInOne, env).await.expect("backends");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let ops = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -219,11 +219,11 @@ async fn the_host_sets_the_notice_and_whoever_takes_over_may_too() {
 async fn a_room_that_is_over_is_read_only() {
     let world = World::start(Shapes::Embedded).await;
     let host = world.someone("밍기").await;
-    let over = world.meetup_until(&[&host], world.first().around.clock.now()).await;
+    let over = world.meetup_until(&[&host], world.first().env.clock.now()).await;
     let (mut connection, _) = enter(world.last_url(), &host, over).await;
     assert_eq!(code(&say(&mut connection, 2, over, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
     // The host lets it go on.
-    let later = world.first().around.clock.now() + Duration::from_secs(3_600);
+    let later = world.first().env.clock.now() + Duration::from_secs(3_600);
     let update = common::db::sql("UPDATE meetups SET ends_at = ? WHERE id = ?");
     update.bind(later).bind(over).run(&world.first().db).await.expect("updated");
     assert_eq!(code(&say(&mut connection, 3, over, "n", "아직이군요").await), None);

@@ -92,7 +92,7 @@ impl World {
 
     pub(crate) async fn someone(&self, nickname: &str) -> Someone {
         let backends = self.first();
-        let (id, session, now) = (Uuid::now_v7(), Uuid::now_v7(), backends.around.clock.now());
+        let (id, session, now) = (Uuid::now_v7(), Uuid::now_v7(), backends.env.clock.now());
         sql("INSERT INTO users (id, nickname, nickname_key, time_zone, week_start, created_at) VALUES (?, ?, ?, 'Asia/Seoul', 'monday', ?)")
             .bind(id)
             .bind(nickname)
@@ -115,7 +115,7 @@ impl World {
 
     /// A meetup that goes on for an hour; the first of `people` is its host.
     pub(crate) async fn meetup(&self, people: &[&Someone]) -> Uuid {
-        let now = self.first().around.clock.now();
+        let now = self.first().env.clock.now();
         self.meetup_until(people, now + Duration::from_secs(3600)).await
     }
 

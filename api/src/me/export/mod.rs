@@ -94,7 +94,7 @@ struct Writer {
 
 impl Writer {
     async fn write(&mut self, user: User) -> Result<(), ExportError> {
-        let exported_at = self.cx.around.clock.now().to_json_string();
+        let exported_at = self.cx.env.clock.now().to_json_string();
         let profile = Profile::from(user).to_json_string();
         self.send(format!(r#"{{"exported_at":{exported_at},"profile":{profile}"#)).await?;
         let kept = monsters::store::kept(&self.cx.db, self.user).await?;

@@ -39,7 +39,7 @@ impl Endpoints {
         let limit = page::limit(limit.0)?;
         let before: Option<Uuid> = page::decode_cursor(cursor.0.as_deref())?;
         let rows = store::list(&cx.db, caller.0.user, role.0, before, limit + 1).await?;
-        let now = cx.around.clock.now();
+        let now = cx.env.clock.now();
         let meetups: Vec<Meetup> = rows.into_iter().map(|row| row.into_meetup(now)).collect();
         Ok(Json(Page::new(meetups, limit, |meetup| meetup.id)))
     }
