@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| gateway::frame::check_decoding(text));
+fuzz_target!(|text: &str| gateway::commands::request::check_decoding(text));

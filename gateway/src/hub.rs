@@ -8,7 +8,10 @@ use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{metrics::Metrics, room::Room};
+use crate::{
+    metrics::Metrics,
+    room::{Room, task},
+};
 
 type Slot = Arc<OnceCell<Arc<Room>>>;
 
@@ -50,7 +53,7 @@ impl Hub {
         let (hub, running) = (Arc::clone(self), Arc::clone(&room));
         self.metrics.rooms.inc();
         self.tasks.spawn(async move {
-            running.run(subscription).await;
+            task::run(running, subscription).await;
             hub.metrics.rooms.dec();
             hub.forget(id, &slot);
         });

@@ -1,28 +1,41 @@
-//! The WebSocket chat service.
+//! WebSocket chat gateway: protocol `mingizuk.v1` over the room log of `common`. The reference is `docs/realtime.md`.
+//!
+//! Each module imports only modules below it in this table.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`server`] | accepting connections, what they share, stopping |
-//! | [`session`] | one connection: one task that reads commands and carries them out |
-//! | [`connection`] | an authenticated connection, and what each of its commands does |
-//! | [`hub`], [`room`], [`seat`] | the rooms with someone in them, and who sits where |
-//! | [`frame`] | reading commands, making frames |
-//! | [`outgoing`], [`queue`] | frames on their way to one connection, bounded |
-//! | [`socket`] | what the WebSocket library does for one connection |
-//! | [`metrics`] | what is counted |
+//! | [`server`] | accept loop and graceful stop |
+//! | [`handshake`] | the HTTP upgrade: its checks and its answers |
+//! | [`session`] | the task of one connection: reading, heartbeat, token expiry, close |
+//! | [`authentication`], [`drain`], [`revocation`] | beginning a session; ending sessions at shutdown, or when a log-in ends |
+//! | [`commands`] | decoding, dispatch and execution of commands |
+//! | [`context`] | what all sessions share |
+//! | [`registry`] | index of authenticated connections, in all and by user |
+//! | [`connection`] | state of one authenticated connection |
+//! | [`hub`] | the rooms with a subscriber on this gateway |
+//! | [`room`] | one room: subscription, resync, fan-out to its subscribers |
+//! | [`refusal`] | every way a command is refused |
+//! | [`transport`] | encoded frames, the outbound queue, the socket |
+//! | [`metrics`] | counters and gauges |
 //!
-//! A message crosses: session → `RoomStore::append` → ack; and: bus → room → every seat's queue → its socket.
+//! A message goes from a session's socket through [`commands`] to `RoomStore::append_all`, which is acknowledged; the entry comes
+//! back through the room's subscription to [`room`], which encodes it once and pushes it to every subscriber's queue. Start with
+//! [`session`] for the first half and [`room`] for the second.
 
+pub mod authentication;
+pub mod commands;
 pub mod connection;
-pub mod frame;
+pub mod context;
+pub mod drain;
+pub mod handshake;
 pub mod hub;
 pub mod metrics;
-pub mod outgoing;
-pub mod queue;
+pub mod refusal;
+pub mod registry;
+pub mod revocation;
 pub mod room;
-pub mod seat;
 pub mod server;
 pub mod session;
-pub mod socket;
+pub mod transport;
 
 pub use server::launch;

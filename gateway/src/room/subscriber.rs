@@ -9,12 +9,12 @@ use common::{membership::Membership, time::Timestamp};
 use uuid::Uuid;
 use wire::Role;
 
-use crate::{outgoing::Encoded, queue::Queue};
+use crate::transport::{encoded::Encoded, queue::Queue};
 
 /// A connection's place in a room. What the room's log says of the user changes it, and commands are judged by it without
 /// asking the database.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Subscriber {
     /// The connection.
     pub connection: Uuid,
     /// Its user.
@@ -23,13 +23,13 @@ pub struct Seat {
     /// Entries up to this one came with `joined`.
     after: AtomicU64,
     /// The first mention that came after the seat was taken.
-    hears_from: AtomicU64,
+    ephemeral_from: AtomicU64,
     host: AtomicBool,
     gone: AtomicBool,
     read_only_from: AtomicI64,
 }
 
-impl Seat {
+impl Subscriber {
     /// A seat for entries after `after`.
     pub fn new(connection: Uuid, user: Uuid, queue: Arc<Queue>, after: u64, membership: Membership) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Seat {
             user,
             queue,
             after: AtomicU64::new(after),
-            hears_from: AtomicU64::new(0),
+            ephemeral_from: AtomicU64::new(0),
             host: AtomicBool::new(membership.role == Role::Host),
             gone: AtomicBool::new(false),
             read_only_from: AtomicI64::new(membership.read_only_from.millis()),
@@ -45,16 +45,16 @@ impl Seat {
     }
 
     /// Delivers frames of entries, but those that came with `joined`. Returns how many.
-    pub fn deliver(&self, frames: &[(u64, Encoded)]) -> usize {
+    pub fn deliver_entries(&self, frames: &[(u64, Encoded)]) -> usize {
         let after = self.after();
         let heard = frames.iter().filter(|(seq, _)| *seq > after).map(|(_, frame)| frame.clone());
-        self.queue.push(self.while_taken(heard))
+        self.queue.push(self.while_subscribed(heard))
     }
 
     /// `frames`, or none from the moment the seat is given up: asked while the queue is locked, so that nothing comes after the
     /// reply that says so.
-    fn while_taken(&self, frames: impl Iterator<Item = Encoded>) -> impl Iterator<Item = Encoded> {
-        frames.take_while(|_| !self.is_vacated())
+    fn while_subscribed(&self, frames: impl Iterator<Item = Encoded>) -> impl Iterator<Item = Encoded> {
+        frames.take_while(|_| !self.has_ended())
     }
 
     /// The last entry that the connection has not been delivered from its seat: it came with `joined`.
@@ -72,24 +72,24 @@ impl Seat {
         self.queue.is_half_full()
     }
 
-    /// Sends what the connection needs before anything else of the room.
-    pub fn tell(&self, joined: Encoded) {
+    /// Pushes a `joined` frame, which comes before anything else of the room.
+    pub fn push_joined(&self, joined: Encoded) {
         self.queue.reply(joined);
     }
 
     /// Whether a mention came after the seat was taken.
-    pub fn hears(&self, mention: u64) -> bool {
-        mention >= self.hears_from.load(Ordering::Relaxed)
+    pub fn receives_ephemeral(&self, mention: u64) -> bool {
+        mention >= self.ephemeral_from.load(Ordering::Relaxed)
     }
 
     /// The seat is taken, after the mentions before this one.
-    pub fn hear_from(&self, mention: u64) {
-        self.hears_from.store(mention, Ordering::Relaxed);
+    pub fn receive_ephemeral_from(&self, mention: u64) {
+        self.ephemeral_from.store(mention, Ordering::Relaxed);
     }
 
     /// Sends frames that may be missed.
-    pub fn mention(&self, frames: impl Iterator<Item = Encoded>) {
-        self.queue.push_if_idle(self.while_taken(frames));
+    pub fn deliver_ephemeral(&self, frames: impl Iterator<Item = Encoded>) {
+        self.queue.push_if_idle(self.while_subscribed(frames));
     }
 
     /// What the user may do.
@@ -103,12 +103,12 @@ impl Seat {
     }
 
     /// The seat is given up: the connection left the room, or the user the meetup.
-    pub fn vacate(&self) {
+    pub fn end(&self) {
         self.gone.store(true, Ordering::Relaxed);
     }
 
     /// Whether the seat is given up.
-    pub fn is_vacated(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 

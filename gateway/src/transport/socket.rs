@@ -23,9 +23,9 @@ use tokio_tungstenite::{
 };
 use wire::close;
 
-use crate::{
-    outgoing::Encoded,
-    queue::{Closing, Queue},
+use super::{
+    encoded::Encoded,
+    queue::{Closing, End, Queue, end},
 };
 
 /// What the WebSocket library reads from and writes to.
@@ -122,5 +122,15 @@ impl Socket {
             tokio::io::copy(stream, &mut tokio::io::sink()).await?;
         }
         Ok(())
+    }
+}
+
+/// How a session ends whose socket failed to read with this error.
+pub fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => end(close::BAD_FRAME, "the frame is too large"),
+        Error::Utf8(_) => end(close::BAD_FRAME, "the text is not UTF-8"),
+        Error::Protocol(_) => end(close::BAD_FRAME, "not a WebSocket frame"),
+        _ => None,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::{net::tcp::OwnedWriteHalf, sync::Notify};
 use wire::close;
 
-use crate::outgoing::{Encoded, Outgoing};
+use super::encoded::{Encoded, Outgoing};
 
 /// Why and how a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub struct Closing {
     pub code: u16,
     /// In words, for people who debug a client.
     pub reason: &'static str,
+}
+
+/// Why a session ends: the close frame to send, or none when the client has closed or the socket is broken.
+pub type End = Option<Closing>;
+
+/// The end with a close frame.
+pub const fn end(code: u16, reason: &'static str) -> End {
+    Some(Closing { code, reason })
 }
 
 /// The bounded queue of one connection, and the socket that it is written to.
@@ -125,7 +133,7 @@ impl Queue {
     ///
     /// # Errors
     /// The connection is to end: why, or none when it is broken.
-    pub async fn written(&self, blocked: bool) -> Result<(), Option<Closing>> {
+    pub async fn written(&self, blocked: bool) -> Result<(), End> {
         loop {
             let still_blocked = {
                 let mut state = self.lock();

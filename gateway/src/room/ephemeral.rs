@@ -6,23 +6,26 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::Ephemeral;
 
-use super::MAX_GATHERED;
-use crate::{outgoing::Encoded, seat::Seat};
+use super::subscriber::Subscriber;
+use crate::transport::encoded::Encoded;
+
+/// Events of one batch, at most.
+const BATCH_EVENTS: usize = 64;
 
 /// A room that has just heard gathers what is said within this time: when many come or go at once, each connection hears of
 /// several together.
 const GATHER: Duration = Duration::from_millis(250);
 
 /// What was said in passing, and the user who need not hear it.
-type Mention = (Option<Uuid>, Encoded);
+type Event = (Option<Uuid>, Encoded);
 
 /// What waits to be handed out to the seats of a room.
-pub(super) struct Mentions {
+pub(super) struct EphemeralBuffer {
     /// With more people than this a room hears summaries instead.
     big: u64,
     /// People in the room, on every gateway, as last heard.
     online: u64,
-    waiting: Vec<Mention>,
+    waiting: Vec<Event>,
     /// How many were handed out before those, and when.
     handed_out: u64,
     at: Instant,
@@ -38,13 +41,13 @@ struct Summary {
 }
 
 /// What is handed out to every seat at once.
-pub(super) struct Heard {
-    mentions: Vec<Mention>,
+pub(super) struct EphemeralBatch {
+    mentions: Vec<Event>,
     /// How many there were before these.
     before: u64,
 }
 
-impl Mentions {
+impl EphemeralBuffer {
     pub(super) fn new(big: u64) -> Self {
         let (waiting, summary) = (Vec::new(), Summary::default());
         Self { big, online: 0, waiting, handed_out: 0, at: Instant::now(), summary }
@@ -84,7 +87,7 @@ impl Mentions {
             Ephemeral::Read { .. } => None,
         };
         self.waiting.push((author, Encoded::text(&json)));
-        self.waiting.len() >= MAX_GATHERED || self.at.elapsed() >= GATHER
+        self.waiting.len() >= BATCH_EVENTS || self.at.elapsed() >= GATHER
     }
 
     /// Whether there is something that a big room was not told one by one.
@@ -105,8 +108,8 @@ impl Mentions {
     }
 
     /// Takes those that wait, to be handed out now.
-    pub(super) fn take(&mut self) -> Heard {
-        let heard = Heard { mentions: std::mem::take(&mut self.waiting), before: self.handed_out };
+    pub(super) fn take(&mut self) -> EphemeralBatch {
+        let heard = EphemeralBatch { mentions: std::mem::take(&mut self.waiting), before: self.handed_out };
         if !heard.mentions.is_empty() {
             self.handed_out += heard.mentions.len() as u64;
             self.at = Instant::now();
@@ -115,14 +118,14 @@ impl Mentions {
     }
 }
 
-impl Heard {
+impl EphemeralBatch {
     /// Sends a seat those that came after it was taken, but its own user's.
-    pub(super) fn hand_to(&self, seat: &Seat) {
+    pub(super) fn deliver_to(&self, subscriber: &Subscriber) {
         if self.mentions.is_empty() {
             return;
         }
-        let heard = (self.before..).zip(&self.mentions).filter(|(number, _)| seat.hears(*number));
-        let others = heard.filter(|(_, (author, _))| *author != Some(seat.user));
-        seat.mention(others.map(|(_, (_, frame))| frame.clone()));
+        let heard = (self.before..).zip(&self.mentions).filter(|(number, _)| subscriber.receives_ephemeral(*number));
+        let others = heard.filter(|(_, (author, _))| *author != Some(subscriber.user));
+        subscriber.deliver_ephemeral(others.map(|(_, (_, frame))| frame.clone()));
     }
 }
