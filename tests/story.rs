@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use loadtest::{
-    client::{Client, Connection, ConnectionError, Greeting, Options, Refusal, View},
+    client::{Client, CommandError, Connection, ConnectionError, Greeting, Options, View},
     rest::{Rest, User},
     servers::{Mingizuk, Role, Setup},
 };
@@ -208,6 +208,6 @@ async fn leaving_the_meetup_ends_the_chat_on_every_gateway() {
         client.wait_for(PATIENCE, "the entry that tells of leaving", seen).await.expect("told");
     }
     let refused = b.send(room, "아직 있나요?").await.expect_err("no longer a member");
-    assert!(matches!(refused, Refusal::Code(ErrorCode::NotJoined | ErrorCode::NotAMember)), "{refused}");
+    assert!(matches!(refused, CommandError::Code(ErrorCode::NotJoined | ErrorCode::NotAMember)), "{refused}");
     a.send(room, "잘 가요").await.expect("acknowledged");
 }

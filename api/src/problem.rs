@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use common::{
     config::Secret,
     db::{DbError, MaybeContention},
-    rooms::{Refusal, RoomError},
+    rooms::{AppendError, RoomError},
     tokens::TokenError,
 };
 use poem::{
@@ -249,9 +249,9 @@ impl From<RoomError> for Failure {
                 Self { retry_after: Some(Duration::from_secs(1)), ..Self::with_cause(Code::Unavailable, error) }
             }
             RoomError::Corrupt(_) => Self::with_cause(Code::Internal, error),
-            RoomError::Refused(Refusal::NoSuchMessage) => Code::NotFound.into(),
-            RoomError::Refused(Refusal::NotTheAuthor) => Code::NotTheAuthor.into(),
-            RoomError::Refused(Refusal::RoomClosed) => Code::RoomReadOnly.into(),
+            RoomError::Refused(AppendError::NoSuchMessage) => Code::NotFound.into(),
+            RoomError::Refused(AppendError::NotTheAuthor) => Code::NotTheAuthor.into(),
+            RoomError::Refused(AppendError::RoomClosed) => Code::RoomReadOnly.into(),
         }
     }
 }

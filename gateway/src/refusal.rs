@@ -2,7 +2,7 @@
 
 use common::{
     db::DbError,
-    rooms::{self, RoomError},
+    rooms::{AppendError, RoomError},
 };
 use wire::{ErrorCode, Frame};
 
@@ -50,12 +50,12 @@ impl Refusal {
     }
 }
 
-impl From<rooms::Refusal> for Refusal {
-    fn from(refused: rooms::Refusal) -> Self {
+impl From<AppendError> for Refusal {
+    fn from(refused: AppendError) -> Self {
         let code = match refused {
-            rooms::Refusal::NoSuchMessage => ErrorCode::NoSuchMessage,
-            rooms::Refusal::NotTheAuthor => ErrorCode::NotTheAuthor,
-            rooms::Refusal::RoomClosed => ErrorCode::RoomReadOnly,
+            AppendError::NoSuchMessage => ErrorCode::NoSuchMessage,
+            AppendError::NotTheAuthor => ErrorCode::NotTheAuthor,
+            AppendError::RoomClosed => ErrorCode::RoomReadOnly,
         };
         Self::new(None, code, refused.to_string())
     }

@@ -3,9 +3,9 @@
 use super::{Draft, RawEntry, RoomError, decode, encode};
 use wire::{Body, Entry, Person, Role};
 
-/// Why an entry is not taken.
+/// Why an entry is not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AppendError {
     /// The target is not there, is no message, or has been deleted.
     #[error("there is no such message")]
     NoSuchMessage,
@@ -21,12 +21,12 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why it may not be changed so.
-pub fn amend(mut target: Entry, draft: &Draft) -> Result<Entry, Refusal> {
+pub fn amend(mut target: Entry, draft: &Draft) -> Result<Entry, AppendError> {
     let Body::Message { user, text, edited_at, deleted_at, .. } = &mut target.body else {
-        return Err(Refusal::NoSuchMessage);
+        return Err(AppendError::NoSuchMessage);
     };
     if deleted_at.is_some() {
-        return Err(Refusal::NoSuchMessage);
+        return Err(AppendError::NoSuchMessage);
     }
     let own = user.id == draft.author;
     match &draft.body {
@@ -38,7 +38,7 @@ pub fn amend(mut target: Entry, draft: &Draft) -> Result<Entry, Refusal> {
             *text = None;
             *deleted_at = Some(draft.at);
         }
-        _ => return Err(Refusal::NotTheAuthor),
+        _ => return Err(AppendError::NotTheAuthor),
     }
     Ok(target)
 }
@@ -112,11 +112,11 @@ mod tests {
             ),
             (fresh(), AUTHOR, Role::Member, delete(AUTHOR), Ok(message(None, None, Some(5)))),
             (fresh(), OTHER, Role::Host, delete(OTHER), Ok(message(None, None, Some(5)))),
-            (fresh(), OTHER, Role::Member, delete(OTHER), Err(Refusal::NotTheAuthor)),
-            (fresh(), OTHER, Role::Host, edit(OTHER), Err(Refusal::NotTheAuthor)),
-            (message(None, None, Some(2)), AUTHOR, Role::Host, edit(AUTHOR), Err(Refusal::NoSuchMessage)),
-            (message(None, None, Some(2)), AUTHOR, Role::Host, delete(AUTHOR), Err(Refusal::NoSuchMessage)),
-            (notice, AUTHOR, Role::Host, delete(AUTHOR), Err(Refusal::NoSuchMessage)),
+            (fresh(), OTHER, Role::Member, delete(OTHER), Err(AppendError::NotTheAuthor)),
+            (fresh(), OTHER, Role::Host, edit(OTHER), Err(AppendError::NotTheAuthor)),
+            (message(None, None, Some(2)), AUTHOR, Role::Host, edit(AUTHOR), Err(AppendError::NoSuchMessage)),
+            (message(None, None, Some(2)), AUTHOR, Role::Host, delete(AUTHOR), Err(AppendError::NoSuchMessage)),
+            (notice, AUTHOR, Role::Host, delete(AUTHOR), Err(AppendError::NoSuchMessage)),
         ] {
             let draft = Draft { author, role, nonce: None, at: Timestamp(5), body };
             assert_eq!(amend(target.clone(), &draft), expected, "{target:?} {draft:?}");

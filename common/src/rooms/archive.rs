@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wire::{Body, Entry, Position};
 
 use super::{
-    Draft, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
+    AppendError, Draft, Page, Range, RawEntry, RoomError, SYSTEM,
     amend::{amend_raw, anonymise_notice, anonymise_raw},
     decode,
 };
@@ -38,8 +38,8 @@ impl From<RoomError> for TxError {
     }
 }
 
-impl From<Refusal> for TxError {
-    fn from(refusal: Refusal) -> Self {
+impl From<AppendError> for TxError {
+    fn from(refusal: AppendError) -> Self {
         Self::Room(refusal.into())
     }
 }
@@ -207,7 +207,7 @@ pub(super) async fn set_notice(tx: &mut Tx, room: Uuid, notice: Option<&str>) ->
 pub(super) async fn amend(tx: &mut Tx, room: Uuid, epoch: Uuid, target: u64, draft: &Draft) -> Result<(), TxError> {
     let find = sql("SELECT seq, json FROM room_entries WHERE room_id = ? AND epoch = ? AND seq = ?");
     let row: Option<EntryRow> = find.bind(room).bind(epoch).bind(target).optional(&mut *tx).await?;
-    let json = amend_raw(&row.ok_or(Refusal::NoSuchMessage)?.into(), draft)?;
+    let json = amend_raw(&row.ok_or(AppendError::NoSuchMessage)?.into(), draft)?;
     sql("UPDATE room_entries SET json = ? WHERE room_id = ? AND epoch = ? AND seq = ?")
         .bind(json)
         .bind(room)

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::{
-    amend::Refusal,
+    amend::AppendError,
     bus::{SessionChange, SessionChanges, Signal, Subscription},
 };
 use crate::{db::DbError, time::Timestamp};
@@ -137,7 +137,7 @@ pub enum RoomError {
     Corrupt(String),
     /// The log does not take the entry; repeating it will not change that.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AppendError),
 }
 
 impl RoomError {
@@ -185,7 +185,8 @@ pub trait RoomStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it is not known what took effect.
-    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Result<Appended, Refusal>>, RoomError>;
+    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>)
+    -> Result<Vec<Result<Appended, AppendError>>, RoomError>;
 
     /// Appends one entry, as [`RoomStore::append_all`] does.
     ///
@@ -228,8 +229,8 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Up to where a person has read; 0 if never.
     async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError>;
 
-    /// Tells everyone in the event's room, once, without storing it.
-    async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError>;
+    /// Publishes an ephemeral event to everyone in its room, once. It is not stored; delivery is best effort.
+    async fn publish(&self, event: &Ephemeral) -> Result<(), RoomError>;
 
     /// Counts a connection of a user, unless there are `limit` of them already, in all processes together. `false`: it
     /// was refused. Counted until [`RoomStore::dismiss`] or, if this process crashes, [`CONNECTION_TTL`].

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use wire::{Ephemeral, Notice, Person, Position};
 
 use super::{
-    Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, Refusal, RoomError, RoomStore,
-    SYSTEM, SessionChange, SessionChanges, Signal, Subscription,
+    AppendError, Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, RoomError,
+    RoomStore, SYSTEM, SessionChange, SessionChanges, Signal, Subscription,
     archive::{self, RoomRow, TxError},
     bus::Bus,
     decode, encode, encode_tail, notice_of,
@@ -42,7 +42,7 @@ struct Inner {
 
 /// The outcome of an append, and what is to be signalled of it.
 type Stored = (Appended, Option<Arc<str>>);
-type Outcome = Result<Appended, Refusal>;
+type Outcome = Result<Appended, AppendError>;
 
 impl SqlRooms {
     /// The room log of `db`, which no other process may append to.
@@ -79,7 +79,7 @@ impl Inner {
         tx: &mut Tx,
         room: Uuid,
         drafts: &[Draft],
-    ) -> Result<Vec<Result<Stored, Refusal>>, TxError> {
+    ) -> Result<Vec<Result<Stored, AppendError>>, TxError> {
         let row = archive::lock_room(tx, room, self.ids.next_id()).await?;
         let mut head = row.position();
         let mut outcomes = Vec::with_capacity(drafts.len());
@@ -115,7 +115,7 @@ impl Inner {
             return Ok((Appended { position, at, duplicate: true }, None));
         }
         if closed {
-            return Err(Refusal::RoomClosed.into());
+            return Err(AppendError::RoomClosed.into());
         }
         if let Some(target) = draft.body.target() {
             archive::amend(tx, room, head.epoch, target, draft).await?;
@@ -263,7 +263,7 @@ impl RoomStore for SqlRooms {
         }
     }
 
-    async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError> {
+    async fn publish(&self, event: &Ephemeral) -> Result<(), RoomError> {
         self.0.signal(event.clone())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::rooms::{Draft, Range, Refusal, RoomError, RoomStore};
+use common::rooms::{AppendError, Draft, Range, RoomError, RoomStore};
 use uuid::Uuid;
 use wire::{Body, Role};
 
@@ -46,19 +46,19 @@ async fn what_may_not_be_changed_is_refused_and_nothing_is_logged() {
         let author = fill(&*store, room, 2).await;
         store.append(room, delete(author, Role::Member, 2)).await.expect(name);
         for (draft, expected) in [
-            (edit(stranger, 1, "남의 말"), Refusal::NotTheAuthor),
-            (delete(stranger, Role::Member, 1), Refusal::NotTheAuthor),
-            (edit(author, 2, "지운 말"), Refusal::NoSuchMessage),
-            (delete(author, Role::Host, 2), Refusal::NoSuchMessage),
-            (edit(author, 3, "말이 아님"), Refusal::NoSuchMessage),
-            (edit(author, 0, "없음"), Refusal::NoSuchMessage),
-            (edit(author, 99, "아직 없음"), Refusal::NoSuchMessage),
+            (edit(stranger, 1, "남의 말"), AppendError::NotTheAuthor),
+            (delete(stranger, Role::Member, 1), AppendError::NotTheAuthor),
+            (edit(author, 2, "지운 말"), AppendError::NoSuchMessage),
+            (delete(author, Role::Host, 2), AppendError::NoSuchMessage),
+            (edit(author, 3, "말이 아님"), AppendError::NoSuchMessage),
+            (edit(author, 0, "없음"), AppendError::NoSuchMessage),
+            (edit(author, 99, "아직 없음"), AppendError::NoSuchMessage),
         ] {
             let refused = store.append(room, draft.clone()).await;
             assert!(matches!(refused, Err(RoomError::Refused(why)) if why == expected), "{name} {draft:?} {refused:?}");
         }
         let empty = store.append(Uuid::now_v7(), edit(author, 1, "빈 방")).await;
-        assert!(matches!(empty, Err(RoomError::Refused(Refusal::NoSuchMessage))), "{name} {empty:?}");
+        assert!(matches!(empty, Err(RoomError::Refused(AppendError::NoSuchMessage))), "{name} {empty:?}");
         assert_eq!(store.head(room).await.expect(name).seq, 3, "{name}");
     }
 }
@@ -94,7 +94,7 @@ async fn a_message_in_the_archive_is_edited_there() {
     store.append(room, edit(author, 7, "오래된 말")).await.expect("edit");
     store.append(room, delete(author, Role::Member, 8)).await.expect("delete");
     let again = store.append(room, delete(author, Role::Member, 8)).await;
-    assert!(matches!(again, Err(RoomError::Refused(Refusal::NoSuchMessage))), "{again:?}");
+    assert!(matches!(again, Err(RoomError::Refused(AppendError::NoSuchMessage))), "{again:?}");
     let page = store.read(room, Range::After(5), 4).await.expect("page");
     assert_eq!(texts(&page), ["6", "오래된 말", "-", "9"]);
     assert_eq!(page.head.seq, 1302);

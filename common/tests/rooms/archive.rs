@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::{
     db::{Db, sql},
     rooms::{
-        Draft, Range, Refusal, RoomError, RoomStore,
+        AppendError, Draft, Range, RoomError, RoomStore,
         redis::{RedisRooms, RedisSettings},
     },
 };
@@ -172,7 +172,7 @@ async fn closing_for_good_among_appends_keeps_all_that_was_acknowledged() {
                 for n in 0.. {
                     match store.append(room, message(author, &format!("late-{n}"), &format!("{author} {n}"))).await {
                         Ok(appended) => said.push((appended.position.seq, format!("{author} {n}"))),
-                        Err(RoomError::Refused(Refusal::RoomClosed)) => return said,
+                        Err(RoomError::Refused(AppendError::RoomClosed)) => return said,
                         Err(error) => panic!("{error}"),
                     }
                 }

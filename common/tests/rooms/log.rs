@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::rooms::{NONCE_WINDOW, Range, Refusal, RoomError, RoomStore, SYSTEM};
+use common::rooms::{AppendError, NONCE_WINDOW, Range, RoomError, RoomStore, SYSTEM};
 use uuid::Uuid;
 use wire::{Body, Change, Position};
 
@@ -38,8 +38,8 @@ async fn entries_appended_together_are_as_if_one_after_the_other() {
             (message(one, "a", "하나"), Ok((1, true))),
             (message(one, "b", "둘"), Ok((2, false))),
             (edit(one, 1, "고친 하나"), Ok((3, false))),
-            (edit(other, 2, "남의 말"), Err(Refusal::NotTheAuthor)),
-            (edit(one, 99, "없는 말"), Err(Refusal::NoSuchMessage)),
+            (edit(other, 2, "남의 말"), Err(AppendError::NotTheAuthor)),
+            (edit(one, 99, "없는 말"), Err(AppendError::NoSuchMessage)),
             (message(other, "a", "셋"), Ok((4, false))),
             (notice(one, Some("공지")), Ok((5, false))),
         ];
@@ -60,7 +60,7 @@ async fn entries_appended_together_are_as_if_one_after_the_other() {
         store.retire(room, NOW).await.expect(name);
         let late = vec![message(one, "c", "늦은 말"), message(one, "d", "더 늦은 말")];
         let refused = store.append_all(room, late).await.expect(name);
-        assert_eq!(refused, [Err(Refusal::RoomClosed); 2], "{name}");
+        assert_eq!(refused, [Err(AppendError::RoomClosed); 2], "{name}");
     }
 }
 
@@ -259,7 +259,7 @@ async fn a_room_closed_for_good_is_read_and_takes_nothing() {
             assert_eq!(store.head(room).await.expect(name), before.head, "{name}");
             assert_eq!(store.notice(room).await.expect(name).map(|n| n.text).as_deref(), Some("마지막 공지"), "{name}");
             let refused = store.append(room, message(author, "late", "늦었다")).await;
-            assert!(matches!(refused, Err(RoomError::Refused(Refusal::RoomClosed))), "{name} {refused:?}");
+            assert!(matches!(refused, Err(RoomError::Refused(AppendError::RoomClosed))), "{name} {refused:?}");
         }
         let silent = Uuid::now_v7();
         store.retire(silent, NOW).await.expect(name);

@@ -109,7 +109,7 @@ async fn what_is_said_in_passing_is_heard_and_not_stored() {
         let room = Uuid::now_v7();
         let mut live = there.subscribe(room).await.expect(name);
         let typing = Ephemeral::Typing { room, user: person(Uuid::now_v7()) };
-        here.tell(&typing).await.expect(name);
+        here.publish(&typing).await.expect(name);
         assert_eq!(next_event(&mut live).await, typing, "{name}");
         assert_eq!(here.head(room).await.expect(name).seq, 0, "{name}");
     }

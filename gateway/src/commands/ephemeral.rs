@@ -12,7 +12,7 @@ use crate::{connection::Connection, context::Context, refusal::Refusal, transpor
 /// Those of [`access::writable_subscriber`] and of the room log.
 pub async fn typing(cx: &Context, connection: &Connection, room: Uuid) -> Result<Vec<Encoded>, Refusal> {
     access::writable_subscriber(cx, connection, room).await?;
-    cx.rooms.tell(&Ephemeral::Typing { room, user: connection.person.clone() }).await?;
+    cx.rooms.publish(&Ephemeral::Typing { room, user: connection.person.clone() }).await?;
     Ok(Vec::new())
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use wire::{Command, Entry, Frame, close};
 
 use super::{
-    Connection, ConnectionError, Greeting, Incoming, Options, Refusal, Request, Sent, View,
+    CommandError, Connection, ConnectionError, Greeting, Incoming, Options, Request, Sent, View,
     connection::{PATIENCE, reply_id},
     view::Taken,
 };
@@ -29,7 +29,7 @@ pub(super) async fn run(options: Options, inbox: mpsc::Receiver<Request>, view: 
 struct Outgoing {
     nonce: String,
     text: String,
-    reply: oneshot::Sender<Result<Sent, Refusal>>,
+    reply: oneshot::Sender<Result<Sent, CommandError>>,
 }
 
 /// What is under way in a room.
@@ -55,7 +55,7 @@ struct Driver {
     inbox: mpsc::Receiver<Request>,
     view: watch::Sender<View>,
     rooms: HashMap<Uuid, Room>,
-    once: HashMap<u64, oneshot::Sender<Result<Frame, Refusal>>>,
+    once: HashMap<u64, oneshot::Sender<Result<Frame, CommandError>>>,
     renewal: Option<Renewal>,
     gateway: usize,
 }
@@ -124,8 +124,10 @@ impl Driver {
                     self.options.token = token;
                     return true;
                 }
-                Some(Request::Once { reply, .. }) => drop(reply.send(Err(Refusal::NotConnected))),
-                Some(Request::Send { reply, .. }) if until.is_none() => drop(reply.send(Err(Refusal::NotConnected))),
+                Some(Request::Once { reply, .. }) => drop(reply.send(Err(CommandError::NotConnected))),
+                Some(Request::Send { reply, .. }) if until.is_none() => {
+                    drop(reply.send(Err(CommandError::NotConnected)))
+                }
                 Some(request) => drop(self.note(request)),
             }
         }
@@ -204,7 +206,7 @@ impl Driver {
             }
             Request::Send { room, nonce, text, reply } => match self.rooms.get_mut(&room) {
                 Some(state) => state.queue.push_back(Outgoing { nonce, text, reply }),
-                None => drop(reply.send(Err(Refusal::Code(wire::ErrorCode::NotJoined)))),
+                None => drop(reply.send(Err(CommandError::Code(wire::ErrorCode::NotJoined)))),
             },
             Request::Token(token) => {
                 self.options.token = token;
@@ -337,7 +339,7 @@ impl Driver {
                         }
                     });
                 } else if let Some(refused) = room.queue.pop_front() {
-                    drop(refused.reply.send(Err(Refusal::Code(code))));
+                    drop(refused.reply.send(Err(CommandError::Code(code))));
                 }
             }
             _ => {}
@@ -366,7 +368,7 @@ impl Driver {
             (room.joining, room.sending, room.not_before) = (None, None, None);
         }
         for (_, reply) in self.once.drain() {
-            drop(reply.send(Err(Refusal::NotConnected)));
+            drop(reply.send(Err(CommandError::NotConnected)));
         }
         self.view.send_modify(|view| {
             view.connected = false;
@@ -378,7 +380,7 @@ impl Driver {
 
     fn refuse_everything(&mut self) {
         for outgoing in self.rooms.values_mut().flat_map(|room| room.queue.drain(..)) {
-            drop(outgoing.reply.send(Err(Refusal::NotConnected)));
+            drop(outgoing.reply.send(Err(CommandError::NotConnected)));
         }
     }
 }

@@ -71,7 +71,7 @@ pub struct Sent {
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CommandError {
     /// The gateway refused it for good.
     #[error("refused: {0:?}")]
     Code(ErrorCode),
@@ -83,8 +83,8 @@ pub enum Refusal {
 pub(crate) enum Request {
     Join(Uuid),
     Leave(Uuid),
-    Send { room: Uuid, nonce: String, text: String, reply: oneshot::Sender<Result<Sent, Refusal>> },
-    Once { command: Box<dyn FnOnce(u64) -> Command + Send>, reply: oneshot::Sender<Result<Frame, Refusal>> },
+    Send { room: Uuid, nonce: String, text: String, reply: oneshot::Sender<Result<Sent, CommandError>> },
+    Once { command: Box<dyn FnOnce(u64) -> Command + Send>, reply: oneshot::Sender<Result<Frame, CommandError>> },
     Token(String),
     Cut,
 }
@@ -119,8 +119,8 @@ impl Client {
     /// Sends a message until it is acknowledged, however many connections that takes.
     ///
     /// # Errors
-    /// [`Refusal`] when it never will be.
-    pub async fn send(&self, room: Uuid, text: impl Into<String>) -> Result<Sent, Refusal> {
+    /// [`CommandError`] when it never will be.
+    pub async fn send(&self, room: Uuid, text: impl Into<String>) -> Result<Sent, CommandError> {
         self.send_as(room, Uuid::new_v4().simple().to_string(), text).await
     }
 
@@ -128,22 +128,22 @@ impl Client {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_as(&self, room: Uuid, nonce: String, text: impl Into<String>) -> Result<Sent, Refusal> {
+    pub async fn send_as(&self, room: Uuid, nonce: String, text: impl Into<String>) -> Result<Sent, CommandError> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Send { room, nonce, text: text.into(), reply };
-        self.requests.send(request).await.map_err(|_| Refusal::NotConnected)?;
-        answer.await.map_err(|_| Refusal::NotConnected)?
+        self.requests.send(request).await.map_err(|_| CommandError::NotConnected)?;
+        answer.await.map_err(|_| CommandError::NotConnected)?
     }
 
     /// Sends any other command once and returns its reply, which may be a refusal. `command` is given its `id`.
     ///
     /// # Errors
-    /// [`Refusal::NotConnected`] when there is no connection or it is lost before the reply.
-    pub async fn request(&self, command: impl FnOnce(u64) -> Command + Send + 'static) -> Result<Frame, Refusal> {
+    /// [`CommandError::NotConnected`] when there is no connection or it is lost before the reply.
+    pub async fn request(&self, command: impl FnOnce(u64) -> Command + Send + 'static) -> Result<Frame, CommandError> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Once { command: Box::new(command), reply };
-        self.requests.send(request).await.map_err(|_| Refusal::NotConnected)?;
-        answer.await.map_err(|_| Refusal::NotConnected)?
+        self.requests.send(request).await.map_err(|_| CommandError::NotConnected)?;
+        answer.await.map_err(|_| CommandError::NotConnected)?
     }
 
     /// Uses another access token from now on; connects again if the old one was refused.

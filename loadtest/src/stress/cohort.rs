@@ -8,7 +8,7 @@ use uuid::Uuid;
 use wire::{Body, Entry};
 
 use crate::{
-    client::{Client, Options, Refusal},
+    client::{Client, CommandError, Options},
     ensure,
     failure::{Failure, Outcome, within},
     rest::{Rest, User},
@@ -35,7 +35,7 @@ pub struct Cohort {
 #[derive(Debug)]
 pub struct Talk {
     stop: CancellationToken,
-    speakers: JoinSet<Result<Vec<(u64, String)>, Refusal>>,
+    speakers: JoinSet<Result<Vec<(u64, String)>, CommandError>>,
 }
 
 impl Cohort {

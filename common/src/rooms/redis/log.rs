@@ -11,7 +11,7 @@ use super::{Inner, keys};
 use crate::{
     db::Tx,
     rooms::{
-        Appended, Draft, NONCE_WINDOW, Page, Range, RawEntry, Refusal, RoomError, SYSTEM,
+        AppendError, Appended, Draft, NONCE_WINDOW, Page, Range, RawEntry, RoomError, SYSTEM,
         amend::{amend_raw, anonymise_notice, anonymise_raw},
         archive::{self, RoomRow},
         decode, encode, encode_tail, notice_of,
@@ -52,7 +52,7 @@ enum Outcome {
     Absent,
     Moved,
     Done(Appended),
-    Refused(Refusal),
+    Refused(AppendError),
 }
 
 impl Inner {
@@ -60,7 +60,7 @@ impl Inner {
         &self,
         room: Uuid,
         drafts: &[Draft],
-    ) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+    ) -> Result<Vec<Result<Appended, AppendError>>, RoomError> {
         let mut outcomes = Vec::with_capacity(drafts.len());
         // One script appends what one author adds; what changes an older entry needs that entry first.
         let together = |a: &Draft, b: &Draft| [a, b].iter().all(|draft| is_new(draft)) && a.author == b.author;
@@ -77,7 +77,7 @@ impl Inner {
     }
 
     /// Appends what changes nothing older, all by one author.
-    async fn add(&self, room: Uuid, drafts: &[Draft]) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+    async fn add(&self, room: Uuid, drafts: &[Draft]) -> Result<Vec<Result<Appended, AppendError>>, RoomError> {
         let outcomes = self.try_append(room, drafts, None).await?;
         outcomes
             .into_iter()
@@ -161,7 +161,7 @@ impl Inner {
             .map(|(status, epoch, seq, at, length)| match status.as_str() {
                 "absent" => Ok(Outcome::Absent),
                 "moved" => Ok(Outcome::Moved),
-                "closing" => Ok(Outcome::Refused(Refusal::RoomClosed)),
+                "closing" => Ok(Outcome::Refused(AppendError::RoomClosed)),
                 _ => {
                     self.archiver.note_length(room, length);
                     let position = Position { epoch: parse_epoch(&epoch)?, seq };
@@ -174,7 +174,7 @@ impl Inner {
     /// The epoch for the log of a room that has none in Redis.
     async fn begin(&self, room: Uuid) -> Result<Uuid, RoomError> {
         match self.closed(room).await? {
-            Some(_) => Err(Refusal::RoomClosed.into()),
+            Some(_) => Err(AppendError::RoomClosed.into()),
             None => Ok(self.ids.next_id()),
         }
     }
@@ -189,7 +189,7 @@ impl Inner {
         let after = Range::After(target.saturating_sub(1));
         let Some(page) = self.read_list(room, after, 1, None).await? else {
             // Its log, if there is one, is closed.
-            return Err(self.begin(room).await.err().unwrap_or_else(|| Refusal::NoSuchMessage.into()));
+            return Err(self.begin(room).await.err().unwrap_or_else(|| AppendError::NoSuchMessage.into()));
         };
         match page.entries.into_iter().next().filter(|entry| entry.seq == target) {
             Some(before) => Ok(Some(Change { target, after: amend_raw(&before, draft)?, before })),
@@ -201,7 +201,7 @@ impl Inner {
                 transaction!(self.db, |tx| amend(tx)).map_err(RoomError::from)?;
                 Ok(None)
             }
-            None => Err(Refusal::NoSuchMessage.into()),
+            None => Err(AppendError::NoSuchMessage.into()),
         }
     }
 

@@ -41,7 +41,7 @@ use wire::{Ephemeral, Notice, Person, Position};
 
 use self::{archiver::Archiver, connection::Redis, live::Live, presence::Registry};
 use super::{
-    Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, Refusal, RoomError, RoomStore, SessionChanges,
+    AppendError, Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges,
     Subscription, archive, decode,
 };
 use crate::{config::SecretUrl, db::Db, ids::IdSource, time::Timestamp};
@@ -124,7 +124,11 @@ impl Drop for RedisRooms {
 
 #[async_trait]
 impl RoomStore for RedisRooms {
-    async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Result<Appended, Refusal>>, RoomError> {
+    async fn append_all(
+        &self,
+        room: Uuid,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Result<Appended, AppendError>>, RoomError> {
         self.inner.append_all(room, &drafts).await
     }
 
@@ -171,7 +175,7 @@ impl RoomStore for RedisRooms {
         Ok(mark.unwrap_or(0))
     }
 
-    async fn tell(&self, event: &Ephemeral) -> Result<(), RoomError> {
+    async fn publish(&self, event: &Ephemeral) -> Result<(), RoomError> {
         self.inner.tell(event).await
     }
 
