@@ -87,7 +87,7 @@ struct EntryRow {
 
 impl From<EntryRow> for RawEntry {
     fn from(row: EntryRow) -> Self {
-        Self { seq: row.seq.unsigned_abs(), json: row.json.into() }
+        Self::new(row.seq.unsigned_abs(), row.json)
     }
 }
 
@@ -273,7 +273,7 @@ async fn anonymise_in(tx: &mut Tx, room: Uuid, user: Uuid) -> Result<(), TxError
     for logs in rows.chunk_by(|a, b| a.epoch == b.epoch) {
         let renamed = logs.iter().map(|row| {
             let json = anonymise_raw(&row.json, user)?.unwrap_or_else(|| row.json.clone());
-            Ok(RawEntry { seq: row.seq.unsigned_abs(), json: json.into() })
+            Ok(RawEntry::new(row.seq.unsigned_abs(), json))
         });
         let renamed = renamed.collect::<Result<Vec<_>, RoomError>>()?;
         put(tx, room, logs[0].epoch, &renamed).await?;

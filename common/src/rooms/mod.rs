@@ -6,6 +6,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`amend`] | who may edit or delete which message, and what it becomes |
+//! | [`entry`] | entries as the backends hold them: raw, with their kind |
 //! | [`bus`] | hands each appended entry to the subscribers of its room in this process |
 //! | [`merge`] | what a reader who combines pages and live entries delivers next |
 //! | [`sql`] | tables, and the bus alone: one process |
@@ -14,12 +15,13 @@
 pub mod amend;
 mod archive;
 pub mod bus;
+pub mod entry;
 pub mod merge;
 pub mod redis;
 mod seats;
 pub mod sql;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use wire::{Body, Entry, Ephemeral, Notice, Person, Position, Role};
 
 use async_trait::async_trait;
@@ -28,6 +30,7 @@ use uuid::Uuid;
 pub use self::{
     amend::AppendError,
     bus::{SessionChange, SessionChanges, Signal, Subscription},
+    entry::{EntryKind, RawEntry},
 };
 use crate::{db::DbError, time::Timestamp};
 
@@ -79,25 +82,6 @@ pub enum Range {
     Before(u64),
 }
 
-/// An entry as it was encoded when it was appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawEntry {
-    /// Its number.
-    pub seq: u64,
-    /// The JSON text that clients receive: an [`Entry`].
-    pub json: Arc<str>,
-}
-
-impl RawEntry {
-    /// The entry, parsed.
-    ///
-    /// # Errors
-    /// [`RoomError::Corrupt`] if the log holds something else.
-    pub fn parse(&self) -> Result<Entry, RoomError> {
-        decode(&self.json)
-    }
-}
-
 /// A piece of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -115,9 +99,11 @@ impl Page {
     /// # Errors
     /// [`RoomError::Corrupt`] if the log holds something else.
     pub fn latest_notice(&self) -> Result<Option<Notice>, RoomError> {
-        // Within a text the quotes would be escaped.
-        let newest = self.entries.iter().rev().find(|entry| entry.json.contains(r#","type":"notice","#));
-        let Some(newest) = newest else { return Ok(self.notice.clone()) };
+        // `notice` is what the entries up to the head made it.
+        let mut newer = self.entries.iter().rev().take_while(|entry| entry.seq > self.head.seq);
+        let Some(newest) = newer.find(|entry| entry.kind() == EntryKind::Notice) else {
+            return Ok(self.notice.clone());
+        };
         let Entry { at, body, .. } = newest.parse()?;
         Ok(match body {
             Body::Notice { user, text } => text.map(|text| Notice { text, user, at }),
@@ -285,5 +271,35 @@ fn notice_of(draft: &Draft) -> Option<Option<Notice>> {
             Some(text.as_ref().map(|text| Notice { text: text.clone(), user: user.clone(), at: draft.at }))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_notice_is_the_pages_unless_an_entry_after_its_head_changed_it() {
+        let (user, room) = (Person { id: Uuid::from_u128(7), nickname: "밍기".into() }, Uuid::nil());
+        let notice = |text: &str| Notice { text: text.into(), user: user.clone(), at: Timestamp(5) };
+        let raw = |seq, body| {
+            let kind = EntryKind::from(&body);
+            let json = encode(&Entry { seq, room, at: Timestamp(5), body }).expect("JSON");
+            RawEntry::appended(seq, json, kind)
+        };
+        let set =
+            |seq, text: Option<&str>| raw(seq, Body::Notice { user: user.clone(), text: text.map(str::to_owned) });
+        let other = |seq| raw(seq, Body::Deleted { user: user.clone(), target: 1 });
+        for (entries, expected) in [
+            (vec![], Some("at the head")),
+            (vec![set(1, Some("earlier")), other(2)], Some("at the head")),
+            (vec![set(2, Some("earlier")), other(3)], Some("at the head")),
+            (vec![other(2), set(3, Some("later")), other(4)], Some("later")),
+            (vec![set(3, Some("later")), set(4, None)], None),
+        ] {
+            let head = Position { epoch: Uuid::nil(), seq: 2 };
+            let page = Page { head, notice: Some(notice("at the head")), entries };
+            assert_eq!(page.latest_notice().expect("a notice"), expected.map(notice), "{:?}", page.entries);
+        }
     }
 }

@@ -40,8 +40,8 @@ struct Inner {
     crossing: Mutex<()>,
 }
 
-/// The outcome of an append, and what is to be signalled of it.
-type Stored = (Appended, Option<Arc<str>>);
+/// The outcome of an append, and the entry that is to be signalled unless it was a duplicate.
+type Stored = (Appended, Option<RawEntry>);
 type Outcome = Result<Appended, AppendError>;
 
 impl SqlRooms {
@@ -64,14 +64,13 @@ impl Inner {
     async fn append_all(&self, room: Uuid, drafts: Vec<Draft>) -> Result<Vec<Outcome>, RoomError> {
         let _turn = self.order_of(room).lock().await;
         let outcomes = transaction!(self.db, |tx| self.append_in(tx, room, &drafts)).map_err(RoomError::from)?;
-        let tell = |(appended, json): (Appended, Option<Arc<str>>)| {
-            if let Some(json) = json {
-                let Position { epoch, seq } = appended.position;
-                self.bus.signal(room, Signal::Entry { epoch, entry: RawEntry { seq, json } });
+        let signal = |(appended, entry): Stored| {
+            if let Some(entry) = entry {
+                self.bus.signal(room, Signal::Entry { epoch: appended.position.epoch, entry });
             }
             appended
         };
-        Ok(outcomes.into_iter().map(|outcome| outcome.map(tell)).collect())
+        Ok(outcomes.into_iter().map(|outcome| outcome.map(signal)).collect())
     }
 
     async fn append_in(
@@ -126,7 +125,8 @@ impl Inner {
         if let Some(notice) = notice_of(draft) {
             archive::set_notice(tx, room, notice.as_ref().map(encode).transpose()?.as_deref()).await?;
         }
-        Ok((Appended { position, at: draft.at, duplicate: false }, Some(json.into())))
+        let entry = RawEntry::appended(position.seq, json, (&draft.body).into());
+        Ok((Appended { position, at: draft.at, duplicate: false }, Some(entry)))
     }
 
     async fn row(&self, room: Uuid) -> Result<RoomRow, RoomError> {

@@ -20,15 +20,15 @@ pub mod task;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::rooms::{RawEntry, RoomError, RoomStore, Subscription};
+use common::rooms::{EntryKind, RawEntry, RoomError, RoomStore, Subscription};
 use tokio::sync::Notify;
 use uuid::Uuid;
-use wire::{Ephemeral, Position};
+use wire::{Change, Ephemeral, Position};
 
 pub use self::state::SubscribeError;
 use self::{
     fanout::Batch,
-    state::{Accepted, Head, State},
+    state::{Accepted, State},
     subscriber::Subscriber,
 };
 use crate::{metrics::Metrics, transport::encoded::Encoded};
@@ -94,27 +94,24 @@ impl Room {
     /// Delivers an entry of the log if it is new: at once, or batched with those that follow. `false` if entries are missing
     /// before it. Called by the room's task alone.
     async fn deliver_entry(&self, epoch: Uuid, entry: RawEntry) -> bool {
-        let seq = entry.seq;
-        // A frame that this cannot read is passed on all the same.
-        let json = Arc::clone(&entry.json);
-        let head = serde_json::from_str::<Head<'_>>(&json).ok().filter(|head| head.kind != "message");
-        let accepted = self.lock().accept(epoch, entry, head.as_ref());
+        let (seq, kind) = (entry.seq, entry.kind());
+        let accepted = self.lock().accept(epoch, entry);
         match accepted {
             Accepted::Gap => return false,
             Accepted::Known => return true,
             Accepted::Batched { due: true } => self.deliver_batch().await,
             Accepted::Batched { due: false } => {}
         }
-        if let Some(head) = head {
-            let gone = self.lock().end_membership(seq, &head);
-            self.exit_all(gone);
+        if let EntryKind::Member { user, change: Change::Left | Change::Removed } = kind {
+            let ended = self.lock().end_membership(user, seq);
+            self.exit_all(ended);
         }
         true
     }
 
     /// Removes the presence of subscribers that have ended, in the background. If that fails, their presence expires by itself.
-    fn exit_all(&self, gone: Vec<Arc<Subscriber>>) {
-        for subscriber in gone {
+    fn exit_all(&self, ended: Vec<Arc<Subscriber>>) {
+        for subscriber in ended {
             let (store, room) = (Arc::clone(&self.store), self.id);
             tokio::spawn(async move { store.exit(room, subscriber.user, subscriber.connection).await });
         }

@@ -5,10 +5,9 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use common::rooms::{
-    RawEntry,
+    EntryKind, RawEntry,
     merge::{Progress, Step},
 };
-use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Change, Position};
@@ -100,47 +99,45 @@ impl State {
 
     /// Accepts an entry if it is the next one. What it changes about who may do what holds from now on: before anyone gets it,
     /// for whoever gets it may act on it at once.
-    pub(super) fn accept(&mut self, epoch: Uuid, entry: RawEntry, head: Option<&Head<'_>>) -> Accepted {
+    pub(super) fn accept(&mut self, epoch: Uuid, entry: RawEntry) -> Accepted {
         match self.progress.step(epoch, entry.seq) {
             Step::Deliver => {}
             Step::Known => return Accepted::Known,
             Step::Gap { .. } | Step::NewEpoch => return Accepted::Gap,
         }
-        if let Some(head) = head {
-            self.apply(entry.seq, head);
-        }
+        let kind = entry.kind();
+        self.apply(entry.seq, kind);
         self.batch.push((entry.seq, Encoded::text(&entry.json)));
         self.remember(entry);
-        let due = head.is_some() || self.batch.len() >= BATCH_ENTRIES || self.delivered_at.elapsed() >= BATCH_INTERVAL;
+        let due = kind != EntryKind::Message
+            || self.batch.len() >= BATCH_ENTRIES
+            || self.delivered_at.elapsed() >= BATCH_INTERVAL;
         Accepted::Batched { due }
     }
 
     /// Subscribers that joined with the entry know already.
-    fn apply(&self, seq: u64, head: &Head<'_>) {
-        match (head.kind, head.change, &head.user) {
-            ("member", Some(Change::Host), Some(user)) => {
+    fn apply(&self, seq: u64, kind: EntryKind) {
+        match kind {
+            EntryKind::Member { user, change: Change::Host } => {
                 let earlier = self.subscribers.iter().filter(|subscriber| subscriber.after() < seq);
-                earlier.for_each(|subscriber| subscriber.set_host(user.id));
+                earlier.for_each(|subscriber| subscriber.set_host(user));
             }
-            ("closed", ..) => self.subscribers.iter().for_each(|subscriber| subscriber.set_read_only()),
+            EntryKind::Closed => self.subscribers.iter().for_each(|subscriber| subscriber.set_read_only()),
             _ => {}
         }
     }
 
-    /// Ends and returns the subscribers whose user is no member any more by the entry numbered `seq`, which they have just been
+    /// Ends and returns the subscribers of `user`, who is no member any more by the entry numbered `seq`, which they have just been
     /// delivered. Subscribers that joined with the entry are of someone who has come back.
-    pub(super) fn end_membership(&mut self, seq: u64, head: &Head<'_>) -> Vec<Arc<Subscriber>> {
-        let ("member", Some(Change::Left | Change::Removed), Some(user)) = (head.kind, head.change, &head.user) else {
-            return Vec::new();
-        };
-        let leaves = |subscriber: &Arc<Subscriber>| subscriber.user == user.id && subscriber.after() < seq;
-        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.subscribers).into_iter().partition(leaves);
+    pub(super) fn end_membership(&mut self, user: Uuid, seq: u64) -> Vec<Arc<Subscriber>> {
+        let leaves = |subscriber: &Arc<Subscriber>| subscriber.user == user && subscriber.after() < seq;
+        let (ended, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.subscribers).into_iter().partition(leaves);
         self.subscribers = stay;
-        gone.iter().for_each(|subscriber| subscriber.end());
+        ended.iter().for_each(|subscriber| subscriber.end());
         if self.subscribers.is_empty() {
             self.empty_since.get_or_insert_with(Instant::now);
         }
-        gone
+        ended
     }
 
     /// Everything that waits to be delivered.
@@ -227,20 +224,4 @@ impl State {
             self.recent_bytes -= oldest.json.len();
         }
     }
-}
-
-/// What the gateway needs to know of an entry.
-#[derive(Deserialize)]
-pub(super) struct Head<'a> {
-    #[serde(rename = "type")]
-    pub(super) kind: &'a str,
-    #[serde(default)]
-    pub(super) user: Option<HeadUser>,
-    #[serde(default)]
-    pub(super) change: Option<Change>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct HeadUser {
-    pub(super) id: Uuid,
 }

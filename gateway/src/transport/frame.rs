@@ -61,7 +61,7 @@ mod tests {
             read_seq: 0,
             unread: 2,
         };
-        let raw = |seq| RawEntry { seq, json: format!(r#"{{"seq":{seq}}}"#).into() };
+        let raw = |seq| RawEntry::new(seq, format!(r#"{{"seq":{seq}}}"#));
         for entries in [vec![], vec![raw(1)], vec![raw(1), raw(2)]] {
             let text = splice(&frame, &entries);
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -265,7 +265,7 @@ impl Inner {
         if epoch.is_empty() {
             return Ok(None);
         }
-        let entries = (first..).zip(entries).map(|(seq, json)| RawEntry { seq, json: json.into() }).collect();
+        let entries = (first..).zip(entries).map(|(seq, json)| RawEntry::new(seq, json)).collect();
         let head = Position { epoch: parse_epoch(&epoch)?, seq: head };
         Ok(Some(ListPage { head, base, changes, notice, entries }))
     }
