@@ -51,7 +51,7 @@ async fn hello(socket: &mut Socket, queue: &Queue) -> Result<String, End> {
                 return match request::decode(&text) {
                     Ok(Command::Hello { token }) => Ok(token),
                     Ok(_) => Err(end(close::UNAUTHENTICATED, "the first frame must be hello")),
-                    Err(_) => Err(end(close::BAD_FRAME, "the first frame is no hello")),
+                    Err(_) => Err(end(close::BAD_FRAME, "the first frame is not a command")),
                 };
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

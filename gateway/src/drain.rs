@@ -1,5 +1,5 @@
-//! Draining: at shutdown every connection gets `reconnect` with a random delay and is closed with 1012, in stages, so that neither
-//! this process nor the next one meets all of them at once.
+//! Draining: at shutdown every connection gets `reconnect` with a random delay and is closed with 1012, in stages, so that
+//! neither this process nor the next one meets all of them at once.
 
 use std::time::Duration;
 

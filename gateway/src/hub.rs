@@ -1,4 +1,5 @@
-//! The rooms that have someone in them on this gateway.
+//! Hub: the rooms with a subscriber on this gateway. Each is opened once, however many connections join it at the same time, and
+//! forgotten when its task ends.
 
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use crate::{
     room::{Room, task},
 };
 
+/// A room, or the attempt to open it.
 type Slot = Arc<OnceCell<Arc<Room>>>;
 
-/// See the module.
+/// The open rooms, by id.
 pub struct Hub {
     store: Arc<dyn RoomStore>,
     metrics: Metrics,
@@ -25,12 +27,12 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without rooms. A room with more than `big_room` people summarises what is said in passing.
+    /// A hub without rooms. A room with more than `big_room` people summarises its ephemeral events.
     pub fn new(store: Arc<dyn RoomStore>, metrics: Metrics, big_room: u64) -> Self {
         Self { store, metrics, big_room, rooms: DashMap::new(), tasks: TaskTracker::new() }
     }
 
-    /// The room, opened if it is not open. Those who ask for it at the same time wait for one opening.
+    /// The room, opened if it is not open. Concurrent callers wait for one opening.
     ///
     /// # Errors
     /// When its log does not answer.
@@ -43,7 +45,7 @@ impl Hub {
         opened
     }
 
-    /// Whether someone has the room open, or is opening it.
+    /// Whether the room is open or being opened.
     pub fn has(&self, id: Uuid) -> bool {
         self.rooms.contains_key(&id)
     }
@@ -60,6 +62,7 @@ impl Hub {
         Ok(room)
     }
 
+    /// Removes a room, unless it has been opened again since.
     fn forget(&self, id: Uuid, slot: &Slot) {
         self.rooms.remove_if(&id, |_, current| Arc::ptr_eq(current, slot));
     }

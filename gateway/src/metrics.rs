@@ -1,23 +1,23 @@
-//! What the gateway counts.
+//! Prometheus metrics of the gateway. `docs/operations.md` lists them.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// The gateway's metrics, each named `mingizuk_gateway_…`.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Authenticated connections now.
+    /// Authenticated connections.
     pub connections: IntGauge,
-    /// Rooms with someone in them now.
+    /// Open rooms.
     pub rooms: IntGauge,
-    /// Frames received.
+    /// Text frames received from authenticated connections.
     pub frames_in: IntCounter,
-    /// Entries handed to connections' queues.
+    /// Entries pushed to outbound queues.
     pub deliveries: IntCounter,
-    /// Messages acknowledged.
+    /// Messages acknowledged, duplicates included.
     pub sends: IntCounter,
-    /// Times a room's missing entries were read from its log.
-    pub heals: IntCounter,
-    /// Errors answered, by code.
+    /// Resyncs of rooms.
+    pub resyncs: IntCounter,
+    /// Error frames, by error code.
     pub errors: IntCounterVec,
     /// Connections closed by the gateway, by close code.
     pub closes: IntCounterVec,
@@ -36,7 +36,7 @@ impl Metrics {
             frames_in: IntCounter::new(name("frames_in_total"), "Frames received")?,
             deliveries: IntCounter::new(name("deliveries_total"), "Entries handed to connections' queues")?,
             sends: IntCounter::new(name("sends_total"), "Messages acknowledged")?,
-            heals: IntCounter::new(name("heals_total"), "Times a room's missing entries were read from its log")?,
+            resyncs: IntCounter::new(name("heals_total"), "Times a room's missing entries were read from its log")?,
             errors: IntCounterVec::new(Opts::new(name("errors_total"), "Errors answered, by code"), &["code"])?,
             closes: IntCounterVec::new(
                 Opts::new(name("closes_total"), "Connections closed, by close code"),
@@ -48,7 +48,7 @@ impl Metrics {
         registry.register(Box::new(metrics.frames_in.clone()))?;
         registry.register(Box::new(metrics.deliveries.clone()))?;
         registry.register(Box::new(metrics.sends.clone()))?;
-        registry.register(Box::new(metrics.heals.clone()))?;
+        registry.register(Box::new(metrics.resyncs.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
         registry.register(Box::new(metrics.closes.clone()))?;
         Ok(metrics)

@@ -1,7 +1,7 @@
 //! The gateway's server: accept loop and graceful stop.
 //!
-//! Each accepted TCP connection gets a task of its own: [`handshake`], then [`session`]. Both limits of the process, connections and
-//! handshakes a second, are enforced before the request is read.
+//! Each accepted TCP connection gets a task of its own: [`handshake`], then [`session`]. Both limits of the process,
+//! connections and handshakes a second, are enforced before the request is read.
 
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -18,8 +18,8 @@ use crate::{context::Context, drain, handshake, metrics::Metrics, revocation, se
 /// The pause after a failed accept: most likely too many files are open, and some will be closed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Serves chat on `listener` and operations on `ops_listener` until `stop`. Then drains the connections and waits for their tasks,
-/// at most `shutdown_timeout`.
+/// Serves chat on `listener` and operations on `ops_listener` until `stop`. Then drains the connections and waits for their
+/// tasks, at most `shutdown_timeout`.
 ///
 /// # Errors
 /// When a listener breaks or a metric cannot be registered.

@@ -34,8 +34,8 @@ use crate::{
     },
 };
 
-/// Commands sent before `retry_after_ms` has passed, before the connection is closed with 4429: so many at once, and so many a
-/// second for long. Whoever waits as told is refused as often as it takes.
+/// Refused commands that a client may send before their `retry_after_ms` has passed: so many at once, and so many a second for long.
+/// Beyond that it is closed with 4429. A client that waits as told is never closed.
 const REFUSAL_BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const REFUSALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// Frames read at once, at most.
@@ -45,6 +45,7 @@ const EXPIRY_WARNING: Duration = Duration::from_secs(30);
 /// How long the command under execution may take when a connection ends, and the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The command under execution, and its replies.
 type Running = Pin<Box<dyn Future<Output = Vec<Encoded>> + Send>>;
 
 /// Runs a connection until it is closed. `token` came with the upgrade, if one did.
@@ -66,6 +67,7 @@ pub async fn run(cx: Arc<Context>, mut socket: Socket, queue: Arc<Queue>, token:
     drop(tokio::time::timeout(CLOSE_TIMEOUT, Box::pin(close)).await);
 }
 
+/// Authenticates a connection and serves it until it is to be closed. Returns how.
 async fn authenticate_and_serve(
     cx: &Arc<Context>,
     socket: &mut Socket,
@@ -122,27 +124,39 @@ fn welcome(cx: &Context, connection: &Connection) -> Frame {
     }
 }
 
-/// Where the heartbeat is.
-enum Heart {
-    /// The next ping is due then.
-    Rests(Instant),
-    /// A pong is due by then; and how much the socket had not taken when it was sent.
-    Awaits(Instant, Option<usize>),
+/// State of the heartbeat.
+enum Heartbeat {
+    /// Nothing is awaited.
+    Idle {
+        /// When the next ping is due.
+        next_ping: Instant,
+    },
+    /// A ping was queued.
+    AwaitingPong {
+        /// When the connection is closed without a pong.
+        deadline: Instant,
+        /// Bytes that the socket had not taken when the ping was queued, or at the last deadline.
+        unsent: Option<usize>,
+    },
 }
 
+/// The read loop of an authenticated connection.
 struct Session<'a> {
     cx: &'a Arc<Context>,
     socket: &'a mut Socket,
     connection: &'a Arc<Connection>,
+    /// Limits commands and control frames; beyond it commands are refused.
     rate: DefaultDirectRateLimiter,
+    /// Limits refused commands; beyond it the connection is closed with 4429.
     refusals: DefaultDirectRateLimiter,
     /// Commands before it count towards 4429: the client was told to wait until then.
     retry_after: Instant,
-    heart: Heart,
+    heartbeat: Heartbeat,
+    /// Whether `expiring` was sent for the current token.
     warned: bool,
     /// Read, not yet executed.
     pending: Pending,
-    /// What was read after that: the end.
+    /// How the session ends once `pending` is executed, if the client has ended it.
     ending: Option<End>,
     running: Option<Running>,
 }
@@ -158,7 +172,7 @@ impl<'a> Session<'a> {
             rate: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
             refusals: RateLimiter::direct(Quota::per_second(REFUSALS_PER_SECOND).allow_burst(REFUSAL_BURST)),
             retry_after: Instant::now(),
-            heart: Heart::Rests(Instant::now() + cx.config.heartbeat),
+            heartbeat: Heartbeat::Idle { next_ping: Instant::now() + cx.config.heartbeat },
             warned: false,
             pending: Pending::default(),
             ending: None,
@@ -173,9 +187,9 @@ impl<'a> Session<'a> {
             // Registered too late to be drained with the others.
             drain::end(&connection.queue);
         }
-        let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_due()));
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(self.next_deadline()));
         loop {
-            // Who does not read what was written gets no further command carried out.
+            // A client that does not read its replies gets no further command executed.
             let blocked = connection.queue.blocked().is_some();
             if !blocked && self.running.is_none() {
                 if let Some(request) = self.pending.pop() {
@@ -205,14 +219,14 @@ impl<'a> Session<'a> {
                 }
                 return reason;
             }
-            let due = self.next_due();
-            if due != timer.deadline() {
-                timer.as_mut().reset(due);
+            let deadline = self.next_deadline();
+            if deadline != timer.deadline() {
+                timer.as_mut().reset(deadline);
             }
         }
     }
 
-    /// What is under way when the connection is to end is finished and answered first.
+    /// Finishes and answers the command under execution before the connection is closed.
     async fn finish_running(&mut self) {
         let Some(running) = self.running.take() else { return };
         if let Ok(replies) = tokio::time::timeout(CLOSE_TIMEOUT, running).await {
@@ -220,7 +234,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes a message, and what has come behind it.
+    /// Reads a frame, and those that have arrived behind it.
     async fn receive_all(&mut self, first: Option<Result<Message, Error>>) {
         let mut outcome = self.receive(first).await;
         let mut read = 1;
@@ -231,21 +245,22 @@ impl<'a> Session<'a> {
             outcome = self.receive(message).await;
             read += 1;
         }
-        // What came before is executed all the same.
+        // Commands before the end are executed all the same.
         self.ending = outcome.err();
     }
 
+    /// Handles one frame; the error is how the session ends.
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.command(&text),
+            Some(Ok(Message::Text(text))) => self.receive_command(&text),
             Some(Ok(Message::Pong(_))) => {
-                self.control()?;
-                self.heart = Heart::Rests(Instant::now() + self.cx.config.heartbeat);
+                self.count_control()?;
+                self.heartbeat = Heartbeat::Idle { next_ping: Instant::now() + self.cx.config.heartbeat };
                 Ok(())
             }
-            // The answer to a ping was made while it was read.
+            // The library has queued the pong while it read the ping.
             Some(Ok(Message::Ping(_))) => {
-                self.control()?;
+                self.count_control()?;
                 self.socket.flush().await.map_err(|error| end_of(&error))
             }
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Err(end(close::BAD_FRAME, "not a text frame")),
@@ -254,20 +269,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Pings and pongs count like commands; nothing can be answered to too many of them but the end.
-    fn control(&self) -> Result<(), End> {
+    /// Pings and pongs count as commands. They cannot be refused, so too many of them close the connection.
+    fn count_control(&self) -> Result<(), End> {
         if self.rate.check().is_err() && self.refusals.check().is_err() {
-            return Err(end(close::TOO_MANY, "too many pings, again and again"));
+            return Err(end(close::TOO_MANY, "too many pings"));
         }
         Ok(())
     }
 
-    fn command(&mut self, text: &str) -> Result<(), End> {
+    /// Decodes a command and adds it to those that wait; beyond the rate limit, its refusal.
+    fn receive_command(&mut self, text: &str) -> Result<(), End> {
         self.cx.metrics.frames_in.inc();
         let decoded = request::decode(text);
         if let Err(too_soon) = self.rate.check() {
             if Instant::now() < self.retry_after && self.refusals.check().is_err() {
-                return Err(end(close::TOO_MANY, "too many commands, again and again"));
+                return Err(end(close::TOO_MANY, "too many commands, in spite of retry_after_ms"));
             }
             let wait = too_soon.wait_time_from(governor::clock::Clock::now(&governor::clock::DefaultClock::default()));
             self.retry_after = Instant::now() + wait;
@@ -284,37 +300,41 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// When something is due without anyone doing anything: a ping, a pong, a warning, the end of the token.
-    fn next_due(&self) -> Instant {
-        let (Heart::Rests(heart) | Heart::Awaits(heart, _)) = self.heart;
+    /// The next deadline: a ping, a pong, the warning before the token expires, its expiry.
+    fn next_deadline(&self) -> Instant {
+        let (Heartbeat::Idle { next_ping: heartbeat } | Heartbeat::AwaitingPong { deadline: heartbeat, .. }) =
+            self.heartbeat;
         let left = self.connection.token_left(self.cx.clock.now());
         let token = if self.warned { left } else { left.saturating_sub(EXPIRY_WARNING) };
-        heart.min(Instant::now() + token)
+        heartbeat.min(Instant::now() + token)
     }
 
+    /// Does what is due.
     fn tick(&mut self) -> Result<(), End> {
         self.check_token()?;
         let now = Instant::now();
         let queue = &self.connection.queue;
-        match self.heart {
-            Heart::Rests(due) if due <= now => {
+        let deadline = now + self.cx.config.pong_timeout;
+        match self.heartbeat {
+            Heartbeat::Idle { next_ping } if next_ping <= now => {
                 queue.reply(Encoded::PING);
-                self.heart = Heart::Awaits(now + self.cx.config.pong_timeout, queue.blocked());
+                self.heartbeat = Heartbeat::AwaitingPong { deadline, unsent: queue.blocked() };
             }
-            Heart::Awaits(due, left) if due <= now => {
-                let blocked = queue.blocked();
-                // While a command is under way nothing is read, so a pong may be waiting unread; and who reads slowly has
-                // perhaps not come to the ping yet.
-                if self.running.is_none() && blocked == left {
+            Heartbeat::AwaitingPong { deadline: reached, unsent: before } if reached <= now => {
+                let unsent = queue.blocked();
+                // While a command is executed nothing is read, so a pong may be waiting unread. And a client that reads slowly
+                // may not have come to the ping yet.
+                if self.running.is_none() && unsent == before {
                     return Err(end(close::NO_PONG, "no pong"));
                 }
-                self.heart = Heart::Awaits(now + self.cx.config.pong_timeout, blocked);
+                self.heartbeat = Heartbeat::AwaitingPong { deadline, unsent };
             }
-            Heart::Rests(_) | Heart::Awaits(..) => {}
+            Heartbeat::Idle { .. } | Heartbeat::AwaitingPong { .. } => {}
         }
         Ok(())
     }
 
+    /// Ends the session of an expired token; sends `expiring` once before that.
     fn check_token(&mut self) -> Result<(), End> {
         let left = self.connection.token_left(self.cx.clock.now());
         if left.is_zero() {
@@ -332,7 +352,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The replies of the command under way; never, if there is none.
+/// Waits for the replies of the command under execution: for ever, if there is none.
 async fn running(running: &mut Option<Running>) -> Vec<Encoded> {
     match running {
         Some(future) => future.await,

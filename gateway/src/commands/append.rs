@@ -1,4 +1,5 @@
-//! `send`, `edit`, `delete` and `notice`: commands that append an entry to a room's log. Each is acknowledged once its entry is stored.
+//! `send`, `edit`, `delete` and `notice`: commands that append an entry to a room's log. Each is acknowledged once its entry is
+//! stored.
 
 use common::{
     rooms::{Appended, Draft, RoomError},

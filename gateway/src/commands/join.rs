@@ -37,8 +37,8 @@ struct Joining {
 /// Subscribes the connection to a room. Its `joined` frame is queued by the room itself, before anything else of the room.
 ///
 /// # Errors
-/// [`ErrorCode::TooManyRooms`], [`ErrorCode::NotAMember`]; [`ErrorCode::Unavailable`] if a backend does not answer or the room moves
-/// on faster than its log can be read.
+/// [`ErrorCode::TooManyRooms`], [`ErrorCode::NotAMember`]; [`ErrorCode::Unavailable`] if a backend does not answer or the room
+/// moves on faster than its log can be read.
 pub async fn join(
     cx: &Context,
     connection: &Connection,
@@ -47,13 +47,14 @@ pub async fn join(
     since: Option<Position>,
 ) -> Result<Vec<Encoded>, Refusal> {
     if !connection.may_join(room_id, cx.config.rooms_per_connection) {
-        return Err(Refusal::new(None, ErrorCode::TooManyRooms, "leave a room first"));
+        return Err(Refusal::new(None, ErrorCode::TooManyRooms, "too many rooms joined; leave one first"));
     }
     if !cx.hub.has(room_id) {
         // A stranger must not have a room opened, or a log begun for a meetup that there is not.
         access::membership(cx, connection, room_id).await?;
     }
-    // The order matters: once the room is subscribed to, a removal that the membership check does not see yet arrives as an entry.
+    // The order matters: once the room is subscribed to, a removal that the membership check does not see yet arrives as an
+    // entry.
     let room = cx.hub.room(room_id).await?;
     let membership = access::membership(cx, connection, room_id).await?;
     let enter = cx.rooms.enter(room_id, &connection.person, connection.id);
@@ -124,7 +125,7 @@ async fn subscribe(
             }
         }
     }
-    Err(Refusal::unavailable("the room is too busy"))
+    Err(Refusal::unavailable("the room receives entries faster than its log is read; try again shortly"))
 }
 
 fn joined_frame(room: Uuid, have: Position, page: &Page, subscriber: &Subscriber, joining: &Joining) -> Encoded {

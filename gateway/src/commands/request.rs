@@ -63,7 +63,7 @@ impl Pending {
     }
 }
 
-/// The command in a text frame.
+/// Decodes the command of a text frame.
 ///
 /// # Errors
 /// [`ErrorCode::BadRequest`], with the command's `id` if it has a readable one.
@@ -72,7 +72,7 @@ pub fn decode(text: &str) -> Result<Command, Refusal> {
     struct Id {
         id: u64,
     }
-    // Structures could be read from arrays too, which the protocol does not have.
+    // serde would also decode a command from an array, which is not part of the protocol.
     if !text.trim_start().starts_with('{') {
         return Err(Refusal::new(None, ErrorCode::BadRequest, "a command is a JSON object"));
     }
@@ -82,11 +82,11 @@ pub fn decode(text: &str) -> Result<Command, Refusal> {
     })
 }
 
-/// What holds for every text that a client may send, for fuzzing and its corpus: reading it does not panic, what is read is
-/// written as something that reads the same, and a refusal is `bad_request`.
+/// Properties of decoding, for the fuzzer and its corpus: no text makes it panic; a decoded command survives encoding and
+/// decoding; a refusal is `bad_request`.
 ///
 /// # Panics
-/// When one of that does not hold.
+/// When a property does not hold.
 #[doc(hidden)]
 pub fn check_decoding(text: &str) {
     match decode(text) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_commands_keep_their_id_where_it_can_be_read() {
+    fn the_refusal_of_a_bad_command_has_its_id_if_readable() {
         for (text, id) in [
             ("", None),
             ("{", None),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_corpus_of_the_fuzzer_holds() {
+    fn decoding_properties_hold_for_the_fuzz_corpus() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/command");
         let mut inputs = 0;
         for file in std::fs::read_dir(corpus).expect("the corpus") {

@@ -48,7 +48,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// Subscribes to the room's log and begins at its head. With more than `big` people the room summarises ephemeral events.
+    /// Subscribes to the room's log and begins at its head. With more than `big_room` people the room summarises its ephemeral
+    /// events.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -56,11 +57,11 @@ impl Room {
         id: Uuid,
         store: Arc<dyn RoomStore>,
         metrics: Metrics,
-        big: u64,
+        big_room: u64,
     ) -> Result<(Arc<Self>, Subscription), RoomError> {
         // Subscribed first: whatever is appended after the head was read is signalled.
         let subscription = store.subscribe(id).await?;
-        let state = Mutex::new(State::new(store.head(id).await?, big));
+        let state = Mutex::new(State::new(store.head(id).await?, big_room));
         let room = Self { id, store, metrics, state, resync_requested: Notify::new(), emptied: Notify::new() };
         Ok((Arc::new(room), subscription))
     }
@@ -137,7 +138,7 @@ impl Room {
 
     /// Delivers an ephemeral event: at once, batched, or summarised in a big room.
     async fn add_ephemeral(&self, event: &Ephemeral, json: Arc<str>) {
-        let due = self.lock().ephemeral.gather(event, json);
+        let due = self.lock().ephemeral.add(event, json);
         if due {
             self.deliver_ephemeral().await;
         }
@@ -148,7 +149,7 @@ impl Room {
     }
 
     async fn deliver_summary(&self) {
-        self.lock().ephemeral.summarise(self.id);
+        self.lock().ephemeral.add_summary(self.id);
         self.deliver_ephemeral().await;
     }
 

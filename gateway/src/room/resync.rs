@@ -24,7 +24,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Brings the room to the head of its log, for as long as it takes.
 pub(super) async fn resync(room: &Room) {
-    room.metrics.heals.inc();
+    room.metrics.resyncs.inc();
     // What is here already need not wait for what is missing.
     room.deliver_batch().await;
     let until = Instant::now() + CATCH_UP_TIMEOUT;
@@ -40,7 +40,8 @@ pub(super) async fn resync(room: &Room) {
     }
 }
 
-/// Reads and delivers one page, waiting for slow readers no longer than `until`. Returns whether the room is at the head of its log.
+/// Reads and delivers one page, waiting for slow readers no longer than `until`. Returns whether the room is at the head of its
+/// log.
 async fn catch_up(room: &Room, until: Instant) -> Result<bool, RoomError> {
     let from = room.lock().progress;
     let page = room.store.read(room.id, Range::After(from.position().seq), PAGE_ENTRIES).await?;
@@ -70,8 +71,8 @@ async fn deliver_page(room: &Room, epoch: Uuid, entries: Vec<RawEntry>, until: I
     true
 }
 
-/// Waits until no subscriber's queue is half full. Otherwise what was missed in minutes would come in an instant, and overflow the
-/// queues of readers that are not slow at all.
+/// Waits until no subscriber's queue is half full. Otherwise what was missed in minutes would come in an instant, and overflow
+/// the queues of readers that are not slow at all.
 async fn wait_for_readers(room: &Room, until: Instant) {
     let subscribers = room.lock().subscribers.clone();
     while Instant::now() < until && subscribers.iter().any(|subscriber| subscriber.is_behind()) {
@@ -87,7 +88,7 @@ async fn start_over(room: &Room) -> Result<(), RoomError> {
     let position = Position { seq: page.entries.last().map_or(page.head.seq, |entry| entry.seq), ..page.head };
     state.restart(position);
     for subscriber in &state.subscribers {
-        subscriber.restart();
+        subscriber.reset_joined_seq();
         let joined = Frame::Joined {
             id: None,
             room: room.id,

@@ -82,12 +82,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A room without subscribers at the log's `head`. With more than `big` people it summarises ephemeral events.
-    pub(super) fn new(head: Position, big: u64) -> Self {
+    /// A room without subscribers at the log's `head`. With more than `big_room` people it summarises ephemeral events.
+    pub(super) fn new(head: Position, big_room: u64) -> Self {
         Self {
             progress: Progress::at(head),
             subscribers: Vec::new(),
-            ephemeral: EphemeralBuffer::new(big),
+            ephemeral: EphemeralBuffer::new(big_room),
             batch: Vec::new(),
             delivered_at: Instant::now(),
             recent: VecDeque::new(),
@@ -119,7 +119,7 @@ impl State {
     fn apply(&self, seq: u64, kind: EntryKind) {
         match kind {
             EntryKind::Member { user, change: Change::Host } => {
-                let earlier = self.subscribers.iter().filter(|subscriber| subscriber.after() < seq);
+                let earlier = self.subscribers.iter().filter(|subscriber| subscriber.joined_seq() < seq);
                 earlier.for_each(|subscriber| subscriber.set_host(user));
             }
             EntryKind::Closed => self.subscribers.iter().for_each(|subscriber| subscriber.set_read_only()),
@@ -127,10 +127,10 @@ impl State {
         }
     }
 
-    /// Ends and returns the subscribers of `user`, who is no member any more by the entry numbered `seq`, which they have just been
-    /// delivered. Subscribers that joined with the entry are of someone who has come back.
+    /// Ends and returns the subscribers of `user`, who is no member any more by the entry numbered `seq`, which they have just
+    /// been delivered. Subscribers that joined with the entry are of someone who has come back.
     pub(super) fn end_membership(&mut self, user: Uuid, seq: u64) -> Vec<Arc<Subscriber>> {
-        let leaves = |subscriber: &Arc<Subscriber>| subscriber.user == user && subscriber.after() < seq;
+        let leaves = |subscriber: &Arc<Subscriber>| subscriber.user == user && subscriber.joined_seq() < seq;
         let (ended, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.subscribers).into_iter().partition(leaves);
         self.subscribers = stay;
         ended.iter().for_each(|subscriber| subscriber.end());
@@ -178,7 +178,7 @@ impl State {
             return Err(SubscribeError::Behind);
         }
         let subscriber = Arc::new(subscriber(have.seq.max(position.seq)));
-        subscriber.receive_ephemeral_from(self.ephemeral.count());
+        subscriber.set_first_event(self.ephemeral.next_number());
         // A connection that joins again gives up its earlier subscriber.
         self.remove(subscriber.connection);
         subscriber.push_joined(joined(&subscriber, missed));
@@ -212,7 +212,7 @@ impl State {
         Deadlines {
             close: self.empty_since.map(|since| since + LINGER),
             entries: (!self.batch.is_empty()).then(|| self.delivered_at + BATCH_INTERVAL),
-            ephemeral: self.ephemeral.due(),
+            ephemeral: self.ephemeral.deadline(),
         }
     }
 

@@ -1,7 +1,7 @@
-//! Frames on their way to a socket, and how they are written.
+//! Encoded WebSocket frames, shared by all their receivers, and the buffer of frames that a socket has not taken yet.
 //!
-//! A server does not mask its frames (RFC 6455, section 5.1), so a frame is the same bytes on every connection: each is
-//! encoded once, and written from where it is, past the buffer of the WebSocket library, which would keep a copy for each
+//! A server does not mask its frames (RFC 6455, section 5.1), so a frame is the same bytes on every connection: it is encoded
+//! once and written from where it is. The buffer of the WebSocket library is bypassed, because it would hold a copy for each
 //! connection.
 
 use std::{
@@ -13,20 +13,20 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 /// Frames of one system call, at most.
 const SLICES: usize = 32;
-/// Memory for so many frames is kept once they are written.
+/// Capacity, in frames, that an empty buffer keeps.
 const KEPT_FRAMES: usize = 16;
-/// A final text frame.
+/// First byte of an unfragmented text frame: FIN and opcode 1.
 const TEXT: u8 = 0x81;
 
-/// A WebSocket frame as it goes over the wire; cheap to clone.
+/// An encoded WebSocket frame. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
-    /// A ping without a text.
+    /// A ping without payload.
     pub const PING: Self = Self(Bytes::from_static(&[0x89, 0]));
 
-    /// A frame with this text.
+    /// A text frame.
     pub fn text(text: &str) -> Self {
         let mut bytes = Vec::with_capacity(text.len() + 10);
         bytes.push(TEXT);
@@ -44,34 +44,34 @@ impl Encoded {
         Self(bytes.into())
     }
 
-    /// Whole frames that the WebSocket library has made.
-    pub fn made(frames: &[u8]) -> Self {
+    /// Whole frames that the WebSocket library has encoded.
+    pub fn raw(frames: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(frames))
     }
 
-    /// Bytes on the wire.
+    /// Its size in bytes, header included.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Frames to be written, in order, the first of them perhaps written in part.
+/// Frames to be written, in order. The first of them may have been written in part.
 #[derive(Debug, Default)]
-pub struct Outgoing {
+pub struct WriteBuffer {
     frames: VecDeque<Encoded>,
-    /// Bytes of the first one that are written.
+    /// Bytes of the first frame that are written.
     offset: usize,
     bytes: usize,
 }
 
-impl Outgoing {
-    /// Adds a frame behind the others.
+impl WriteBuffer {
+    /// Appends a frame.
     pub fn push(&mut self, frame: Encoded) {
         self.bytes += frame.size();
         self.frames.push_back(frame);
     }
 
-    /// Frames that are not written whole.
+    /// Frames that are not written completely.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
@@ -86,11 +86,11 @@ impl Outgoing {
         self.frames.is_empty()
     }
 
-    /// Writes with `write` until everything is written or it would block. Returns whether everything is written; what is not
-    /// is exactly what is left.
+    /// Writes with `write` until everything is written or it would block. Returns whether everything is written; the rest stays
+    /// in the buffer.
     ///
     /// # Errors
-    /// What `write` fails with, but that it would block.
+    /// Those of `write`, except that it would block.
     pub fn write_with(&mut self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<bool> {
         while !self.frames.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -105,8 +105,8 @@ impl Outgoing {
         Ok(true)
     }
 
-    /// Gives up all but the rest of a frame that was begun: the other side could read nothing after half a frame.
-    pub fn keep_begun(&mut self) {
+    /// Drops all frames except the rest of one that was written in part: after half a frame the other side could read nothing.
+    pub fn keep_partial(&mut self) {
         self.frames.truncate(usize::from(self.offset > 0));
         self.frames.shrink_to_fit();
         self.bytes = self.frames.front().map_or(0, |frame| frame.size() - self.offset);
@@ -142,14 +142,14 @@ mod tests {
 
     use super::*;
 
-    fn outgoing(texts: &[String]) -> Outgoing {
-        let mut outgoing = Outgoing::default();
-        texts.iter().for_each(|text| outgoing.push(Encoded::text(text)));
-        outgoing
+    fn buffer(texts: &[String]) -> WriteBuffer {
+        let mut buffer = WriteBuffer::default();
+        texts.iter().for_each(|text| buffer.push(Encoded::text(text)));
+        buffer
     }
 
-    /// What the other side takes, `at_once` bytes at a time, when every third attempt would block.
-    fn wire(outgoing: &mut Outgoing, at_once: usize) -> Vec<u8> {
+    /// The bytes written to a socket that takes `at_once` bytes at a time and blocks at every third attempt.
+    fn write_all(buffer: &mut WriteBuffer, at_once: usize) -> Vec<u8> {
         let (mut taken, mut attempt) = (Vec::new(), 0);
         let mut write = |slices: &[IoSlice<'_>]| {
             attempt += 1;
@@ -160,8 +160,8 @@ mod tests {
             taken.extend_from_slice(&bytes);
             Ok(bytes.len())
         };
-        while !outgoing.write_with(&mut write).expect("written") {}
-        assert_eq!((outgoing.len(), outgoing.bytes()), (0, 0));
+        while !buffer.write_with(&mut write).expect("written") {}
+        assert_eq!((buffer.len(), buffer.bytes()), (0, 0));
         taken
     }
 
@@ -173,24 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_every_size_are_read_as_they_were_written() {
+    fn frames_of_every_length_form_survive_partial_writes() {
         let sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000];
         let mut texts: Vec<String> = sizes.iter().map(|size| "가".repeat(size / 3) + &"x".repeat(size % 3)).collect();
         texts.extend((0..100).map(|n| n.to_string()));
         for at_once in [1, 7, 4096, usize::MAX] {
-            assert_eq!(read(wire(&mut outgoing(&texts), at_once)), texts);
+            assert_eq!(read(write_all(&mut buffer(&texts), at_once)), texts);
         }
     }
 
     #[test]
-    fn a_frame_that_was_begun_is_finished_and_no_other() {
+    fn keep_partial_keeps_only_a_frame_written_in_part() {
         let texts = ["one".to_owned(), "two".to_owned(), "three".to_owned()];
         for (written, expected) in [(0, vec![]), (2, vec!["one"]), (5, vec!["one"]), (6, vec!["one", "two"])] {
-            let mut out = outgoing(&texts);
+            let mut out = buffer(&texts);
             let mut taken: Vec<u8> = out.frames.iter().flat_map(|frame| frame.0.clone()).take(written).collect();
             out.advance(written);
-            out.keep_begun();
-            taken.extend(wire(&mut out, 2));
+            out.keep_partial();
+            taken.extend(write_all(&mut out, 2));
             assert_eq!(read(taken), expected);
         }
     }

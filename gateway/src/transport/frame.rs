@@ -1,17 +1,17 @@
-//! Encoding of protocol frames: JSON in one WebSocket text frame.
+//! Encoding of protocol frames: JSON in a WebSocket text frame.
 
 use common::rooms::RawEntry;
 use wire::Frame;
 
 use super::encoded::Encoded;
 
-/// A frame as it goes over the wire.
+/// Encodes a frame.
 pub fn encode(frame: &Frame) -> Encoded {
-    // Frames are made of texts, numbers and ids: nothing that JSON could refuse.
+    // Texts, numbers and ids can always be encoded.
     Encoded::text(&serde_json::to_string(frame).unwrap_or_default())
 }
 
-/// A `joined` frame whose entries, empty in `frame`, are `entries` as they were encoded when appended.
+/// Encodes a `joined` frame with `entries`, which are spliced in as they were encoded when appended; `frame` has none.
 pub fn encode_joined(frame: &Frame, entries: &[RawEntry]) -> Encoded {
     Encoded::text(&splice(frame, entries))
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_spliced_in_as_they_are() {
+    fn joined_contains_the_raw_entries() {
         let notice = Notice {
             text: r#""entries":["#.to_owned(),
             user: Person { id: Uuid::nil(), nickname: "밍기".into() },

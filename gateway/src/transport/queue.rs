@@ -1,4 +1,7 @@
-//! What is to be written to one connection: bounded, and empty most of the time.
+//! Outbound queue of one connection, bounded in frames and bytes; overflow closes the connection with 4508.
+//!
+//! It owns the socket's write half. A frame is written by whoever pushes it, if the socket takes it: waking another task for each
+//! delivery would cost as much as the write. What the socket does not take waits in the queue for the connection's own task.
 
 use std::{
     io,
@@ -9,14 +12,14 @@ use std::{
 use tokio::{net::tcp::OwnedWriteHalf, sync::Notify};
 use wire::close;
 
-use super::encoded::{Encoded, Outgoing};
+use super::encoded::{Encoded, WriteBuffer};
 
-/// Why and how a connection ends.
+/// A close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closing {
     /// The close code.
     pub code: u16,
-    /// In words, for people who debug a client.
+    /// The reason, for people who debug a client.
     pub reason: &'static str,
 }
 
@@ -28,10 +31,7 @@ pub const fn end(code: u16, reason: &'static str) -> End {
     Some(Closing { code, reason })
 }
 
-/// The bounded queue of one connection, and the socket that it is written to.
-///
-/// Whoever adds a frame writes it at once if the socket takes it: waking another task for each delivery would cost as much as
-/// the write. What the socket does not take yet waits for [`Queue::written`].
+/// Bounded outbound queue of one connection.
 ///
 /// Overflow policy: the queue is emptied and the connection closed with 4508; the client resumes from its last `seq`.
 #[derive(Debug)]
@@ -45,12 +45,14 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    outgoing: Outgoing,
-    /// Bytes of replies among them: those have no limit, for while they wait no command is read.
-    exempt: usize,
+    buffer: WriteBuffer,
+    /// Bytes of replies in the buffer. They do not count towards the limit, because while they wait no command is read.
+    reply_bytes: usize,
     /// The socket takes no more for now.
     blocked: bool,
+    /// Writing failed: the connection is gone.
     broken: bool,
+    /// The close frame to be sent once the buffer is written.
     closing: Option<Closing>,
 }
 
@@ -60,7 +62,7 @@ impl Queue {
         Self { socket, state: Mutex::default(), changed: Notify::new(), max_frames, max_bytes }
     }
 
-    /// Says that nothing will be written any more, with what is written still to be read by the other side.
+    /// Shuts down the write half; the other side can still read what was written.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -68,19 +70,19 @@ impl Queue {
         socket2::SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write)
     }
 
-    /// Adds frames in order. Returns how many: all, or none if the connection is closing, an overflow by them included.
+    /// Pushes frames in order. Returns how many: all, or none if the connection is closing or they overflow the queue.
     pub fn push(&self, frames: impl Iterator<Item = Encoded>) -> usize {
         let mut state = self.lock();
         if state.closing.is_some() {
             return 0;
         }
-        let before = state.outgoing.len();
-        frames.for_each(|frame| state.outgoing.push(frame));
-        let after = state.outgoing.len();
+        let before = state.buffer.len();
+        frames.for_each(|frame| state.buffer.push(frame));
+        let after = state.buffer.len();
         self.write(&mut state);
-        if state.outgoing.len() > self.max_frames || state.outgoing.bytes() > self.max_bytes + state.exempt {
+        if state.buffer.len() > self.max_frames || state.buffer.bytes() > self.max_bytes + state.reply_bytes {
             state.closing = Some(Closing { code: close::SLOW_READER, reason: "the queue overflowed; resume" });
-            state.outgoing.keep_begun();
+            state.buffer.keep_partial();
             drop(state);
             self.changed.notify_one();
             return 0;
@@ -88,51 +90,52 @@ impl Queue {
         after - before
     }
 
-    /// Adds frames that may be missed, unless the queue is half full: what is in the log has precedence.
-    pub fn push_if_idle(&self, frames: impl Iterator<Item = Encoded>) {
+    /// Pushes frames that may be lost, unless the queue is half full: entries of the log have precedence.
+    pub fn push_best_effort(&self, frames: impl Iterator<Item = Encoded>) {
         if !self.is_half_full() {
             self.push(frames.take(self.max_frames / 2));
         }
     }
 
-    /// Whether half of what may wait does.
+    /// Whether the queue is half full, in frames or bytes.
     pub fn is_half_full(&self) -> bool {
         let state = self.lock();
-        state.outgoing.len() >= self.max_frames / 2 || state.outgoing.bytes() >= self.max_bytes / 2
+        state.buffer.len() >= self.max_frames / 2 || state.buffer.bytes() >= self.max_bytes / 2
     }
 
-    /// Adds what the connection itself has asked for: it has no limit, but no command is read until it is written.
+    /// Pushes a reply to the connection's own command. It does not count towards the limits; no command is read until it is
+    /// written.
     pub fn reply(&self, frame: Encoded) {
         self.reply_all([frame]);
     }
 
-    /// Adds several such frames, in order.
+    /// Pushes several replies, in order.
     pub fn reply_all(&self, frames: impl IntoIterator<Item = Encoded>) {
         let mut state = self.lock();
         for frame in frames {
-            state.exempt += frame.size();
-            state.outgoing.push(frame);
+            state.reply_bytes += frame.size();
+            state.buffer.push(frame);
         }
         self.write(&mut state);
     }
 
-    /// Ends the connection once what waits is written. The first reason stays.
+    /// Closes the connection once the queue is written. If it is called again, the first close frame stays.
     pub fn close(&self, closing: Closing) {
         self.lock().closing.get_or_insert(closing);
         self.changed.notify_one();
     }
 
-    /// Bytes that the socket has not taken, if it takes no more for now.
+    /// Bytes that wait, if the socket takes no more for now.
     pub fn blocked(&self) -> Option<usize> {
         let state = self.lock();
-        state.blocked.then(|| state.outgoing.bytes())
+        state.blocked.then(|| state.buffer.bytes())
     }
 
-    /// Writes what waits, as the socket takes it, until the connection is to end, or until nothing waits any more if it was
-    /// `blocked`. Safe to cancel.
+    /// Writes the queue, as the socket takes it, until the connection is to be closed; if it was `blocked`, only until the
+    /// queue is empty. Safe to cancel.
     ///
     /// # Errors
-    /// The connection is to end: why, or none when it is broken.
+    /// How the session ends.
     pub async fn written(&self, blocked: bool) -> Result<(), End> {
         loop {
             let still_blocked = {
@@ -149,7 +152,7 @@ impl Queue {
             };
             if still_blocked {
                 tokio::select! {
-                    // An error shows when it is written to.
+                    // An error shows at the next write.
                     _ = self.socket.writable() => {}
                     () = self.changed.notified() => {}
                 }
@@ -161,7 +164,7 @@ impl Queue {
         }
     }
 
-    /// Waits until everything is written, closing or not. Safe to cancel.
+    /// Writes the queue until it is empty, closing or not. Safe to cancel.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -181,23 +184,23 @@ impl Queue {
         }
     }
 
-    /// Writes what the socket takes. If it does not take all, whoever waits in [`Queue::written`] goes on.
+    /// Writes what the socket takes. If it begins to block, wakes the task in [`Queue::written`].
     fn write(&self, state: &mut State) {
-        if state.broken || state.outgoing.is_empty() {
+        if state.broken || state.buffer.is_empty() {
             return;
         }
-        let outcome = state.outgoing.write_with(|slices| match slices {
+        let outcome = state.buffer.write_with(|slices| match slices {
             [one] => self.socket.try_write(one),
             several => self.socket.try_write_vectored(several),
         });
         let was_blocked = std::mem::replace(&mut state.blocked, matches!(outcome, Ok(false)));
-        state.exempt = state.exempt.min(state.outgoing.bytes());
+        state.reply_bytes = state.reply_bytes.min(state.buffer.bytes());
         match outcome {
             Ok(false) if !was_blocked => self.changed.notify_one(),
             Ok(_) => {}
             Err(_) => {
                 state.broken = true;
-                state.outgoing = Outgoing::default();
+                state.buffer = WriteBuffer::default();
                 self.changed.notify_one();
             }
         }
@@ -221,8 +224,8 @@ mod tests {
 
     use super::*;
 
-    /// Longer than anything here may take.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Longer than any step takes.
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
     const BYE: Closing = Closing { code: close::RESTART, reason: "bye" };
 
     /// A queue, and the other side of its socket.
@@ -248,12 +251,12 @@ mod tests {
 
     async fn read(other: &mut TcpStream, bytes: usize) -> Vec<u8> {
         let mut taken = vec![0; bytes];
-        timeout(PATIENCE, other.read_exact(&mut taken)).await.expect("in time").expect("read");
+        timeout(TEST_TIMEOUT, other.read_exact(&mut taken)).await.expect("in time").expect("read");
         taken
     }
 
     #[tokio::test]
-    async fn frames_are_written_at_once_and_in_order() {
+    async fn frames_are_written_immediately_and_in_order() {
         let (queue, mut other) = connected(3, 100).await;
         assert_eq!(queue.push(["a", "b"].into_iter().map(Encoded::text)), 2);
         assert_eq!(read(&mut other, 6).await, b"\x81\x01a\x81\x01b");
@@ -261,17 +264,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_socket_did_not_take_is_written_once_it_does() {
+    async fn blocked_frames_are_written_once_the_socket_takes_them() {
         let (queue, mut other) = connected(3, 100).await;
         let bytes = block(&queue);
         assert_eq!(queue.push(iter::once(Encoded::text("last"))), 1);
-        let (written, taken) = tokio::join!(timeout(PATIENCE, queue.written(true)), read(&mut other, bytes + 6));
+        let (written, taken) = tokio::join!(timeout(TEST_TIMEOUT, queue.written(true)), read(&mut other, bytes + 6));
         assert_eq!(written.expect("in time"), Ok(()));
         assert!(taken.ends_with(b"\x81\x04last"));
     }
 
     #[tokio::test]
-    async fn one_frame_or_byte_too_many_closes_and_frees_what_waited() {
+    async fn overflow_in_frames_or_bytes_closes_and_empties_the_queue() {
         for (max_frames, max_bytes) in [(3, 100_000), (100_000, 6)] {
             let (queue, _other) = connected(max_frames, max_bytes).await;
             block(&queue);
@@ -279,35 +282,35 @@ mod tests {
             assert!(pushed.last() == Some(0), "no overflow");
             assert_eq!(queue.written(true).await.map_err(|end| end.map(|end| end.code)), Err(Some(close::SLOW_READER)));
             let state = queue.lock();
-            assert!(state.outgoing.len() <= 1, "{} frames wait", state.outgoing.len());
+            assert!(state.buffer.len() <= 1, "{} frames wait", state.buffer.len());
         }
     }
 
     #[tokio::test]
-    async fn what_may_be_missed_never_overflows() {
+    async fn best_effort_frames_never_overflow_the_queue() {
         let (queue, _other) = connected(40, 1_000_000).await;
         block(&queue);
-        let before = queue.lock().outgoing.len();
+        let before = queue.lock().buffer.len();
         for _ in 0..90 {
-            queue.push_if_idle(iter::once(Encoded::text("x")));
+            queue.push_best_effort(iter::once(Encoded::text("x")));
         }
         let state = queue.lock();
-        assert_eq!((state.closing, state.outgoing.len() - before > 10), (None, true));
+        assert_eq!((state.closing, state.buffer.len() - before > 10), (None, true));
     }
 
     #[tokio::test]
-    async fn closing_lets_what_waits_go_first_and_keeps_its_first_reason() {
+    async fn close_writes_the_queue_first_and_keeps_the_first_reason() {
         let (queue, mut other) = connected(2, 100).await;
         let bytes = block(&queue);
         queue.close(BYE);
         queue.close(Closing { code: close::FORBIDDEN, reason: "other" });
         assert_eq!(queue.push(iter::once(Encoded::text("late"))), 0);
-        let (ended, _) = tokio::join!(timeout(PATIENCE, queue.written(true)), read(&mut other, bytes));
+        let (ended, _) = tokio::join!(timeout(TEST_TIMEOUT, queue.written(true)), read(&mut other, bytes));
         assert_eq!(ended.expect("in time"), Err(Some(BYE)));
     }
 
     #[tokio::test]
-    async fn a_connection_that_broke_ends() {
+    async fn a_broken_connection_ends_without_a_close_frame() {
         let (queue, mut other) = connected(2, 100).await;
         other.set_zero_linger().expect("a reset");
         other.shutdown().await.expect("closed");
@@ -322,7 +325,7 @@ mod tests {
         tokio::select! {
             () = ended => {}
             () = writes => {}
-            () = tokio::time::sleep(PATIENCE) => panic!("it does not end"),
+            () = tokio::time::sleep(TEST_TIMEOUT) => panic!("the queue does not end"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One connection's socket, as its session sees it. Reading, pongs and closing are the WebSocket library's; every byte that
-//! leaves, the library's too, goes through the connection's [`Queue`].
+//! WebSocket of one connection, for its session: reading, pongs and the closing handshake. Every byte that is written, also by
+//! the WebSocket library itself, goes through the connection's [`Queue`].
 
 use std::{
     io,
@@ -28,9 +28,9 @@ use super::{
     queue::{Closing, End, Queue, end},
 };
 
-/// What the WebSocket library reads from and writes to.
+/// The byte stream under the WebSocket library.
 struct Stream {
-    /// Reads until nothing is left without asking the kernel once more whether that is so.
+    /// A read half of its own: after a short read it waits for readiness, without another system call.
     socket: OwnedReadHalf,
     queue: Arc<Queue>,
 }
@@ -46,9 +46,9 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    /// Takes everything: the library writes whole frames, and nothing may come between the parts of one.
+    /// Takes all bytes: the library writes whole frames, and no other frame may come between the parts of one.
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.queue.reply(Encoded::made(bytes));
+        self.queue.reply(Encoded::raw(bytes));
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -61,14 +61,14 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// The socket of a connection.
+/// The WebSocket of a connection.
 pub struct Socket(WebSocketStream<Stream>);
 
 impl Socket {
-    /// Answers the upgrade that a client asks for, if `check` agrees.
+    /// Answers an upgrade request, which `check` may reject.
     ///
     /// # Errors
-    /// When it does not, or the connection is broken or speaks something else.
+    /// When it is rejected or is not one, or the connection is broken.
     pub async fn accept(
         socket: OwnedReadHalf,
         queue: Arc<Queue>,
@@ -86,7 +86,7 @@ impl Socket {
         self.0.next().await
     }
 
-    /// Queues what the library has answered by itself: pongs.
+    /// Queues the pongs that the library owes.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -94,18 +94,18 @@ impl Socket {
         self.0.flush().await
     }
 
-    /// Answers the client's close frame, if there was one, behind what is queued (RFC 6455, section 5.5.1).
+    /// Answers the client's close frame, if there was one, after the queue is written (RFC 6455, section 5.5.1).
     ///
     /// # Errors
     /// When the connection is broken.
     pub async fn finish(&mut self, queue: &Queue) -> Result<(), Error> {
-        // The library says that the connection is closed, which is no failure here.
+        // The library reports the closed connection as an error.
         drop(self.0.flush().await);
         Ok(queue.drained().await?)
     }
 
-    /// Sends the close frame behind what is queued and waits for the other side's, so that what was sent before it is not
-    /// lost (RFC 6455, section 7.1.1).
+    /// Sends a close frame after the queue and waits for the client's, so that nothing sent before is lost (RFC 6455, section
+    /// 7.1.1).
     ///
     /// # Errors
     /// When the connection is broken.
@@ -115,8 +115,8 @@ impl Socket {
         queue.drained().await?;
         while let Some(Ok(_)) = self.0.next().await {}
         if closing.code == close::BAD_FRAME {
-            // The library reads nothing more after a frame that it could not read. What still comes is taken all the same: a
-            // socket that is closed with unread bytes is reset, and the reset may overtake the close frame.
+            // The library stops reading after a frame that it could not read. The rest is read here: a socket that is closed with
+            // unread bytes is reset, and the reset may overtake the close frame.
             let stream = self.0.get_mut();
             stream.shutdown().await?;
             tokio::io::copy(stream, &mut tokio::io::sink()).await?;

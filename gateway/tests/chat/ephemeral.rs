@@ -1,13 +1,13 @@
-//! What is said in passing (presence, typing, read marks), and what changes afterwards: edits, deletions, ended sessions.
+//! Ephemeral events (presence, typing, read receipts), edits and deletions, revoked sessions, and a log that begins anew.
 
 use common::db::sql;
 use loadtest::client::{Connection, Incoming};
 use uuid::Uuid;
 use wire::{Body, Command, Ephemeral, ErrorCode, Frame, close};
 
-use crate::world::{Shapes, World, enter, log, message, next_entry, say, say_and_hear};
+use crate::world::{Shapes, World, enter, log, message, next_entry, send_and_receive, send_message};
 
-/// The next event of this kind, whatever comes before it. The client library knows frames and entries only.
+/// The next ephemeral event that `wanted` accepts; everything before it is skipped.
 async fn next_event<T>(connection: &mut Connection, wanted: impl Fn(Ephemeral) -> Option<T>) -> T {
     let event = |incoming| match incoming {
         Incoming::Ephemeral(event) => wanted(*event),
@@ -17,7 +17,7 @@ async fn next_event<T>(connection: &mut Connection, wanted: impl Fn(Ephemeral) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_counted_once_and_seen_coming_and_going() {
+async fn presence_counts_a_person_once_and_reports_the_first_join_and_the_last_leave() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
@@ -44,7 +44,7 @@ async fn people_are_counted_once_and_seen_coming_and_going() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn typing_and_read_marks_reach_the_others() {
+async fn typing_and_read_receipts_reach_the_other_members() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
@@ -52,7 +52,7 @@ async fn typing_and_read_marks_reach_the_others() {
         let (mut here, _) = enter(&world.urls[0], &a, room).await;
         let (mut there, _) = enter(world.last_url(), &b, room).await;
         for text in ["하나", "둘", "셋"] {
-            say_and_hear(&mut here, room, text).await;
+            send_and_receive(&mut here, room, text).await;
         }
         there.send(&Command::Typing { room }).await.expect("sent");
         let typing = |event| matches!(&event, Ephemeral::Typing { user, .. } if user.nickname == "몽실").then_some(());
@@ -80,7 +80,7 @@ async fn typing_and_read_marks_reach_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn big_rooms_summarise_presence() {
+async fn a_big_room_summarises_presence() {
     let world = World::start_with(Shapes::Embedded, |config| config.big_room = 2).await;
     let mut people = Vec::new();
     for n in 0..5 {
@@ -100,14 +100,14 @@ async fn big_rooms_summarise_presence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_edited_by_their_author_and_deleted_by_the_host_too() {
+async fn authors_edit_and_delete_their_messages_and_the_host_deletes_any() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [host, member] = [world.someone("밍기").await, world.someone("몽실").await];
         let room = world.meetup(&[&host, &member]).await;
         let (mut a, _) = enter(&world.urls[0], &host, room).await;
         let (mut b, _) = enter(world.last_url(), &member, room).await;
-        say(&mut b, 1, room, "1", "오타가 있는 마시지").await;
+        send_message(&mut b, 1, room, "1", "오타가 있는 마시지").await;
         let edit = |id, seq, text: &str| Command::Edit { id, room, seq, text: text.to_owned() };
         let delete = |id, seq| Command::Delete { id, room, seq };
         let code = |frame: Frame| match frame {
@@ -137,13 +137,13 @@ async fn messages_are_edited_by_their_author_and_deleted_by_the_host_too() {
         let (_, joined) = enter(world.last_url(), &host, room).await;
         let Frame::Joined { entries, .. } = &joined else { panic!("{joined:?}") };
         assert!(matches!(&entries[0].body, Body::Message { text: None, deleted_at: Some(_), .. }), "{entries:?}");
-        say(&mut a, 7, room, "7", "방장의 말").await;
+        send_message(&mut a, 7, room, "7", "방장의 말").await;
         assert_eq!(code(b.request(8, &delete(8, 4)).await.expect("a reply")), Some(ErrorCode::NotTheAuthor));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_whose_session_ends_is_closed_at_once_and_no_other() {
+async fn a_revoked_session_closes_its_connections_and_no_others() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
@@ -152,15 +152,15 @@ async fn a_connection_whose_session_ends_is_closed_at_once_and_no_other() {
         let (mut other, _) = enter(world.last_url(), &b, room).await;
         let db = &world.first().db;
         sql("UPDATE sessions SET revoked_at = 1 WHERE id = ?").bind(a.session).run(db).await.expect("revoked");
-        world.first().rooms.sessions_changed(a.person.id).await.expect("told");
-        world.first().rooms.sessions_changed(b.person.id).await.expect("told");
+        world.first().rooms.sessions_changed(a.person.id).await.expect("published");
+        world.first().rooms.sessions_changed(b.person.id).await.expect("published");
         assert_eq!(doomed.close_code().await.expect("a close"), close::FORBIDDEN);
-        say_and_hear(&mut other, room, "나는 그대로").await;
+        send_and_receive(&mut other, room, "나는 그대로").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_counted_over_all_gateways() {
+async fn the_limit_of_connections_per_user_spans_all_gateways() {
     let world = World::start_with(Shapes::Shared, |config| config.connections_per_user = 2).await;
     let someone = world.someone("밍기").await;
     let room = world.meetup(&[&someone]).await;
@@ -172,7 +172,7 @@ async fn connections_are_counted_over_all_gateways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_begins_anew_is_told_with_a_fresh_page() {
+async fn a_new_epoch_is_announced_with_a_fresh_page() {
     let world = World::start(Shapes::Embedded).await;
     let someone = world.someone("밍기").await;
     let room = world.meetup(&[&someone]).await;
@@ -181,7 +181,7 @@ async fn a_log_that_begins_anew_is_told_with_a_fresh_page() {
         log.append(room, message(&someone, &n.to_string(), "옛날 말")).await.expect("appended");
     }
     let (mut connection, _) = enter(world.last_url(), &someone, room).await;
-    // What a Redis that lost everything looks like: another epoch, and numbers from 1.
+    // As after a Redis that lost everything: another epoch, and numbers from 1.
     let epoch = Uuid::now_v7();
     sql("UPDATE rooms SET epoch = ?, head = 0 WHERE id = ?")
         .bind(epoch)
@@ -197,5 +197,5 @@ async fn a_log_that_begins_anew_is_told_with_a_fresh_page() {
     let fresh = fresh.await.expect("a fresh page");
     let Frame::Joined { epoch: new, seq: 1, recovered: false, entries, .. } = &fresh else { panic!("{fresh:?}") };
     assert_eq!((*new, entries.len()), (epoch, 1));
-    assert_eq!(say_and_hear(&mut connection, room, "계속").await, 2);
+    assert_eq!(send_and_receive(&mut connection, room, "계속").await, 2);
 }

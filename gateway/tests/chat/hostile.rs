@@ -1,4 +1,4 @@
-//! Frames that no good client sends: each gets its documented answer or close, and nobody else notices.
+//! Malformed and abusive input: each case gets its documented answer or close code, and other connections are not affected.
 
 use loadtest::client::{Connection, Greeting, Incoming};
 use tokio::{
@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{
 };
 use wire::{Command, ErrorCode, Frame, close};
 
-use crate::world::{Shapes, World, enter, say_and_hear};
+use crate::world::{Shapes, World, enter, send_and_receive};
 
 async fn next_error(connection: &mut Connection) -> (Option<u64>, ErrorCode) {
     connection
@@ -30,7 +30,7 @@ async fn next_error(connection: &mut Connection) -> (Option<u64>, ErrorCode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_commands_are_answered_and_bad_frames_close_and_others_go_on() {
+async fn bad_commands_get_an_error_and_bad_frames_close_the_connection() {
     let world = World::start(Shapes::Embedded).await;
     let [bad, good] = [world.someone("나쁜").await, world.someone("착한").await];
     let room = world.meetup(&[&good, &bad]).await;
@@ -57,11 +57,11 @@ async fn bad_commands_are_answered_and_bad_frames_close_and_others_go_on() {
         connection.send_message(message).await.expect("sent");
         assert_eq!(connection.close_code().await.expect("a close"), close::BAD_FRAME);
     }
-    assert_eq!(say_and_hear(&mut witness, room, "아무 일 없었어요").await, 1);
+    assert_eq!(send_and_receive(&mut witness, room, "아무 일 없었어요").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_pipelined_commands_are_limited_and_at_last_closed() {
+async fn a_flood_of_commands_is_rate_limited_and_then_closed() {
     let world = World::start(Shapes::Embedded).await;
     let [bad, good] = [world.someone("나쁜").await, world.someone("착한").await];
     let room = world.meetup(&[&good, &bad]).await;
@@ -76,11 +76,11 @@ async fn a_thousand_pipelined_commands_are_limited_and_at_last_closed() {
     drop(hostile.flush().await);
     assert_eq!(next_error(&mut hostile).await.1, ErrorCode::RateLimited);
     assert_eq!(hostile.close_code().await.expect("a close"), close::TOO_MANY);
-    assert_eq!(say_and_hear(&mut witness, room, "여전히 괜찮아요").await, 1);
+    assert_eq!(send_and_receive(&mut witness, room, "여전히 괜찮아요").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_pings_is_closed_and_a_few_are_answered() {
+async fn a_flood_of_pings_is_closed_but_single_pings_are_answered() {
     let world = World::start(Shapes::Embedded).await;
     let someone = world.someone("밍기").await;
     let room = world.meetup(&[&someone]).await;
@@ -94,11 +94,11 @@ async fn a_flood_of_pings_is_closed_and_a_few_are_answered() {
     }
     drop(hostile.flush().await);
     assert_eq!(hostile.close_code().await.expect("a close"), close::TOO_MANY);
-    assert_eq!(say_and_hear(&mut calm, room, "저는 괜찮아요").await, 1);
+    assert_eq!(send_and_receive(&mut calm, room, "저는 괜찮아요").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_are_no_upgrade_are_answered_by_http() {
+async fn a_request_that_is_no_valid_upgrade_gets_an_http_error() {
     let world = World::start(Shapes::Embedded).await;
     let address = world.last_url().trim_start_matches("ws://").trim_end_matches("/ws");
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -1,4 +1,4 @@
-//! Limits, heartbeats and readers that are too slow.
+//! Limits, the heartbeat, and slow readers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use wire::{Command, ErrorCode, Frame, close};
 use crate::world::{Shapes, World, enter, log, message, next_text};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rooms_and_connections_are_limited() {
+async fn rooms_per_connection_and_connections_per_user_are_limited() {
     let limits = |config: &mut common::config::Config| {
         config.rooms_per_connection = 2;
         config.connections_per_user = 2;
@@ -33,7 +33,7 @@ async fn rooms_and_connections_are_limited() {
     let third = Connection::greet(world.last_url(), Greeting::Header(&someone.token)).await.map(drop);
     assert!(matches!(third, Err(ConnectionError::Closed(close::TOO_MANY))), "{third:?}");
     second.close().await;
-    // The place is free once the gateway has seen the close.
+    // Another connection is admitted once the gateway has seen the close.
     loop {
         match Connection::greet(world.last_url(), Greeting::Header(&someone.token)).await {
             Ok(_) => break,
@@ -44,7 +44,7 @@ async fn rooms_and_connections_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_as_told_is_refused_as_often_as_it_takes() {
+async fn a_client_that_waits_as_told_is_never_closed_for_refused_commands() {
     let limits = |config: &mut common::config::Config| {
         config.commands_per_second = 500;
         config.command_burst = 1;
@@ -68,7 +68,7 @@ async fn who_waits_as_told_is_refused_as_often_as_it_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_answer_pings_is_closed() {
+async fn a_connection_without_pongs_is_closed() {
     let beats = |config: &mut common::config::Config| {
         config.heartbeat = Duration::from_millis(100);
         config.pong_timeout = Duration::from_millis(300);
@@ -93,7 +93,7 @@ async fn who_does_not_answer_pings_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_is_closed_and_resumes_while_others_read_on() {
+async fn a_slow_reader_is_closed_without_a_gap_while_others_keep_up() {
     let world = World::start_with(Shapes::Shared, |config| config.queue_bytes = 256 * 1024).await;
     let [slow, fast] = [world.someone("느린").await, world.someone("빠른").await];
     let room = world.meetup(&[&fast, &slow]).await;

@@ -1,4 +1,4 @@
-//! The gateway over real sockets: on SQL with one process's bus, and two gateways on Redis and MariaDB.
+//! Tests of the gateway over real sockets: one gateway on SQLite, and two gateways on MariaDB and Redis.
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod ephemeral;

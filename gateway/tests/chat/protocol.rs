@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands of the protocol and the order of their effects.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 use wire::{Body, Change, CloseReason, Command, ErrorCode, Frame, Position, Role, close};
 
-use crate::world::{Shapes, World, enter, log, message, next_entry, next_text, position_of, say, say_and_hear};
+use crate::world::{
+    Shapes, World, enter, log, message, next_entry, next_text, position_of, send_and_receive, send_message,
+};
 
 fn code(frame: &Frame) -> Option<ErrorCode> {
     match frame {
@@ -17,7 +19,7 @@ fn code(frame: &Frame) -> Option<ErrorCode> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everyone_sees_every_message_once_and_in_order_on_every_gateway() {
+async fn every_message_is_delivered_once_and_in_order_on_every_gateway() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
@@ -27,23 +29,23 @@ async fn everyone_sees_every_message_once_and_in_order_on_every_gateway() {
         let (mut there, _) = enter(world.last_url(), &b, room).await;
         for (n, text) in ["안녕하세요 👋🏽", "line\nbreak \"quotes\" \\", "둘"].iter().enumerate() {
             let n = n as u64 + 1;
-            let ack = say(&mut here, n, room, &n.to_string(), text).await;
+            let ack = send_message(&mut here, n, room, &n.to_string(), text).await;
             assert!(matches!(ack, Frame::Ack { seq: Some(seq), duplicate: Some(false), .. } if seq == n), "{ack:?}");
         }
-        let again = say(&mut here, 9, room, "2", "line\nbreak \"quotes\" \\").await;
+        let again = send_message(&mut here, 9, room, "2", "line\nbreak \"quotes\" \\").await;
         assert!(matches!(again, Frame::Ack { seq: Some(2), duplicate: Some(true), .. }), "{again:?}");
         for n in 1..=3 {
             assert_eq!(next_text(&mut there).await.0, n);
         }
-        // What was sent last comes last: nothing was delivered twice in between.
-        let ack = say(&mut here, 10, room, "x", "끝").await;
+        // The last message comes last: nothing was delivered twice in between.
+        let ack = send_message(&mut here, 10, room, "x", "끝").await;
         assert!(matches!(ack, Frame::Ack { seq: Some(4), .. }), "{ack:?}");
         assert_eq!(next_text(&mut there).await, (4, "끝".to_owned()));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_with_a_position_brings_exactly_what_came_after_it() {
+async fn a_join_with_a_position_brings_exactly_the_entries_after_it() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let a = world.someone("밍기").await;
@@ -72,7 +74,7 @@ async fn a_join_with_a_position_brings_exactly_what_came_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn joining_while_a_thousand_messages_fly_leaves_no_gap_and_no_duplicate() {
+async fn a_join_during_appends_leaves_no_gap_and_no_duplicate() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let a = world.someone("밍기").await;
@@ -102,7 +104,7 @@ async fn joining_while_a_thousand_messages_fly_leaves_no_gap_and_no_duplicate() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_without_waiting_is_answered_in_order_and_done_before_the_close() {
+async fn pipelined_commands_are_answered_in_order_and_before_the_close() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let someone = world.someone("밍기").await;
@@ -147,7 +149,7 @@ async fn what_is_sent_without_waiting_is_answered_in_order_and_done_before_the_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_refused_and_who_is_removed_hears_no_more() {
+async fn strangers_are_refused_and_removed_members_get_no_more_entries() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [host, member, stranger] =
@@ -160,26 +162,29 @@ async fn strangers_are_refused_and_who_is_removed_hears_no_more() {
         assert_eq!(code(&outside.join(nowhere).await.expect("a reply")), Some(ErrorCode::NotAMember));
         let logs = common::db::sql("SELECT COUNT(*) FROM rooms WHERE id = ?").bind(nowhere);
         assert_eq!(logs.scalar::<i64>(&world.first().db).await.expect("a count"), Some(0), "a stranger began a log");
-        assert_eq!(code(&say(&mut outside, 3, room, "n", "들어가도 되나요").await), Some(ErrorCode::NotJoined));
+        assert_eq!(
+            code(&send_message(&mut outside, 3, room, "n", "들어가도 되나요").await),
+            Some(ErrorCode::NotJoined)
+        );
         let (mut inside, _) = enter(&world.urls[0], &host, room).await;
         let (mut gone, _) = enter(world.last_url(), &member, room).await;
-        world.tell(room, &member, Change::Removed).await;
+        world.change_membership(room, &member, Change::Removed).await;
         assert!(matches!(next_entry(&mut gone).await.body, Body::Member { change: Change::Removed, .. }));
-        assert_eq!(code(&say(&mut gone, 4, room, "n", "아직 있어요").await), Some(ErrorCode::NotAMember));
-        assert_eq!(say_and_hear(&mut inside, room, "우리끼리").await, 2);
-        // Anything that reached the removed one would have come before this reply.
-        let reply = gone.next_frame_of(6, room).await;
+        assert_eq!(code(&send_message(&mut gone, 4, room, "n", "아직 있어요").await), Some(ErrorCode::NotAMember));
+        assert_eq!(send_and_receive(&mut inside, room, "우리끼리").await, 2);
+        // Anything delivered to the removed member would have come before this reply.
+        let reply = gone.leave_next(6, room).await;
         assert!(matches!(reply, Frame::Left { .. }), "{reply:?}");
     }
 }
 
-/// The reply to a `leave`, which must be the very next thing received.
-trait NextFrame {
-    async fn next_frame_of(&mut self, id: u64, room: Uuid) -> Frame;
+/// Leaves a room and returns the very next thing received, which must be a frame.
+trait LeaveNext {
+    async fn leave_next(&mut self, id: u64, room: Uuid) -> Frame;
 }
 
-impl NextFrame for Connection {
-    async fn next_frame_of(&mut self, id: u64, room: Uuid) -> Frame {
+impl LeaveNext for Connection {
+    async fn leave_next(&mut self, id: u64, room: Uuid) -> Frame {
         self.send(&Command::Leave { id, room }).await.expect("sent");
         match self.next().await.expect("a frame") {
             loadtest::client::Incoming::Frame(frame) => *frame,
@@ -189,7 +194,7 @@ impl NextFrame for Connection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_host_sets_the_notice_and_whoever_takes_over_may_too() {
+async fn only_the_current_host_sets_the_notice() {
     for shape in Shapes::ALL {
         let world = World::start(shape).await;
         let [host, member] = [world.someone("밍기").await, world.someone("몽실").await];
@@ -207,7 +212,7 @@ async fn the_host_sets_the_notice_and_whoever_takes_over_may_too() {
             matches!(&late, Frame::Joined { notice: Some(notice), .. } if notice.text == "준비물: 수건"),
             "{late:?}"
         );
-        world.tell(room, &member, Change::Host).await;
+        world.change_membership(room, &member, Change::Host).await;
         next_entry(&mut b).await;
         assert!(matches!(b.request(3, &notice(3, None)).await.expect("a reply"), Frame::Ack { .. }));
         while !matches!(next_entry(&mut a).await.body, Body::Member { change: Change::Host, .. }) {}
@@ -216,23 +221,23 @@ async fn the_host_sets_the_notice_and_whoever_takes_over_may_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_that_is_over_is_read_only() {
+async fn the_room_of_a_meetup_that_is_over_is_read_only() {
     let world = World::start(Shapes::Embedded).await;
     let host = world.someone("밍기").await;
     let over = world.meetup_until(&[&host], world.first().env.clock.now()).await;
     let (mut connection, _) = enter(world.last_url(), &host, over).await;
-    assert_eq!(code(&say(&mut connection, 2, over, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
-    // The host lets it go on.
+    assert_eq!(code(&send_message(&mut connection, 2, over, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+    // The host moves the end.
     let later = world.first().env.clock.now() + Duration::from_secs(3_600);
     let update = common::db::sql("UPDATE meetups SET ends_at = ? WHERE id = ?");
     update.bind(later).bind(over).run(&world.first().db).await.expect("updated");
-    assert_eq!(code(&say(&mut connection, 3, over, "n", "아직이군요").await), None);
+    assert_eq!(code(&send_message(&mut connection, 3, over, "n", "아직이군요").await), None);
     let open = world.meetup(&[&host]).await;
     connection.join(open).await.expect("a reply");
     let closed = Body::Closed { reason: CloseReason::Cancelled };
     let draft = common::rooms::Draft { body: closed, ..message(&host, "c", "") };
     world.first().rooms.append(open, draft).await.expect("appended");
-    // What was said in the other room may come after its acknowledgement.
+    // The entry of the other room may come after its acknowledgement.
     let entry = loop {
         let entry = next_entry(&mut connection).await;
         if entry.room == open {
@@ -240,11 +245,11 @@ async fn a_room_that_is_over_is_read_only() {
         }
     };
     assert!(matches!(entry.body, Body::Closed { reason: CloseReason::Cancelled }), "{entry:?}");
-    assert_eq!(code(&say(&mut connection, 4, open, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
+    assert_eq!(code(&send_message(&mut connection, 4, open, "n", "늦었나요").await), Some(ErrorCode::RoomReadOnly));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_say_who_they_are_is_closed() {
+async fn an_unauthenticated_connection_is_closed() {
     let world = World::start_with(Shapes::Embedded, |config| config.hello_timeout = Duration::from_millis(200)).await;
     let someone = world.someone("밍기").await;
     let url = world.last_url();
@@ -267,7 +272,7 @@ async fn who_does_not_say_who_they_are_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expiring_token_is_warned_of_and_can_be_refreshed() {
+async fn an_expiring_token_is_announced_and_can_be_refreshed() {
     let world = World::start(Shapes::Embedded).await;
     let (someone, other) = (world.someone("밍기").await, world.someone("몽실").await);
     let tokens = &world.first().tokens;
@@ -290,5 +295,8 @@ async fn an_expiring_token_is_warned_of_and_can_be_refreshed() {
     let (mut doomed, _) = Connection::greet(world.last_url(), Greeting::Header(&short)).await.expect("a welcome");
     assert_eq!(doomed.close_code().await.expect("a close"), close::UNAUTHENTICATED);
     let room = world.meetup(&[&someone]).await;
-    assert!(matches!(connection.join(room).await.expect("a reply"), Frame::Joined { .. }), "the refreshed one goes on");
+    assert!(
+        matches!(connection.join(room).await.expect("a reply"), Frame::Joined { .. }),
+        "the refreshed connection goes on"
+    );
 }

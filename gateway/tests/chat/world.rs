@@ -1,4 +1,4 @@
-//! Gateways on fresh backends, with users and meetups put straight into the database.
+//! Test fixture: gateways on fresh backends, and users and meetups inserted into the database directly.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{Body, Change, Frame, Person, Position};
 
-/// On which backends a test runs.
+/// The backends of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shapes {
     /// One gateway on SQLite.
     Embedded,
-    /// Two gateways on MariaDB and Redis, each with connections of its own.
+    /// Two gateways on MariaDB and Redis, each with database and Redis connections of its own.
     Shared,
 }
 
@@ -30,7 +30,7 @@ impl Shapes {
     pub(crate) const ALL: [Self; 2] = [Self::Embedded, Self::Shared];
 }
 
-/// A running system.
+/// Running gateways and their backends. Dropping it stops them.
 pub(crate) struct World {
     pub(crate) backends: Vec<Backends>,
     pub(crate) urls: Vec<String>,
@@ -44,7 +44,7 @@ impl Drop for World {
     }
 }
 
-/// Someone with an account and a session.
+/// A user with a log-in session.
 #[derive(Clone, Debug)]
 pub(crate) struct Someone {
     pub(crate) person: Person,
@@ -85,7 +85,7 @@ impl World {
         &self.backends[0]
     }
 
-    /// The last gateway: another one than the first where there are two.
+    /// The URL of the last gateway: where there are two, not the first.
     pub(crate) fn last_url(&self) -> &str {
         self.urls.last().expect("a gateway")
     }
@@ -142,8 +142,8 @@ impl World {
         id
     }
 
-    /// What the outbox does when the members change.
-    pub(crate) async fn tell(&self, room: Uuid, someone: &Someone, change: Change) -> Appended {
+    /// Appends a change of membership to the room's log, as the outbox relay does.
+    pub(crate) async fn change_membership(&self, room: Uuid, someone: &Someone, change: Change) -> Appended {
         let body = Body::Member { user: someone.person.clone(), change };
         let draft =
             Draft { author: common::rooms::SYSTEM, role: wire::Role::Host, nonce: None, at: Timestamp(0), body };
@@ -151,7 +151,7 @@ impl World {
     }
 }
 
-/// A connection that has joined a room, with what `joined` said.
+/// Connects and joins a room. Returns the connection and its `joined` frame.
 pub(crate) async fn enter(url: &str, someone: &Someone, room: Uuid) -> (Connection, Frame) {
     let (mut connection, _) = Connection::greet(url, Greeting::Header(&someone.token)).await.expect("a welcome");
     let joined = connection.join(room).await.expect("a reply");
@@ -159,7 +159,7 @@ pub(crate) async fn enter(url: &str, someone: &Someone, room: Uuid) -> (Connecti
     (connection, joined)
 }
 
-/// The position that a `joined` frame brings to.
+/// The position of a `joined` frame.
 pub(crate) fn position_of(joined: &Frame) -> Position {
     match joined {
         Frame::Joined { epoch, seq, .. } => Position { epoch: *epoch, seq: *seq },
@@ -167,7 +167,7 @@ pub(crate) fn position_of(joined: &Frame) -> Position {
     }
 }
 
-/// The next entry, whatever comes before it.
+/// The next entry; other frames before it are skipped.
 pub(crate) async fn next_entry(connection: &mut Connection) -> wire::Entry {
     let entry = |incoming| match incoming {
         Incoming::Entry(entry) => Some(*entry),
@@ -186,19 +186,18 @@ pub(crate) async fn next_text(connection: &mut Connection) -> (u64, String) {
 }
 
 /// Sends a message and returns its acknowledgement.
-pub(crate) async fn say(connection: &mut Connection, id: u64, room: Uuid, nonce: &str, text: &str) -> Frame {
+pub(crate) async fn send_message(connection: &mut Connection, id: u64, room: Uuid, nonce: &str, text: &str) -> Frame {
     let command = wire::Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
     connection.request(id, &command).await.expect("a reply")
 }
 
-/// Sends a message and waits for both its acknowledgement and its entry, in whichever order they come. Returns the `seq`
-/// that both must agree on.
-pub(crate) async fn say_and_hear(connection: &mut Connection, room: Uuid, text: &str) -> u64 {
+/// Sends a message and waits for its acknowledgement and its entry, in either order. Returns the `seq` that both must have.
+pub(crate) async fn send_and_receive(connection: &mut Connection, room: Uuid, text: &str) -> u64 {
     let nonce = Uuid::now_v7().to_string();
     let command = wire::Command::Send { id: 99, room, nonce, text: text.to_owned() };
     connection.send(&command).await.expect("sent");
-    let (mut acknowledged, mut heard) = (None, None);
-    while acknowledged.is_none() || heard.is_none() {
+    let (mut acknowledged, mut received) = (None, None);
+    while acknowledged.is_none() || received.is_none() {
         match connection.next().await.expect("a frame") {
             Incoming::Frame(frame) => {
                 if let Frame::Ack { id: 99, seq, .. } = *frame {
@@ -207,17 +206,17 @@ pub(crate) async fn say_and_hear(connection: &mut Connection, room: Uuid, text: 
             }
             Incoming::Entry(entry) => {
                 if matches!(&entry.body, Body::Message { text: Some(said), .. } if said == text) {
-                    heard = Some(entry.seq);
+                    received = Some(entry.seq);
                 }
             }
             _ => {}
         }
     }
-    assert_eq!(acknowledged, heard);
-    heard.unwrap_or_default()
+    assert_eq!(acknowledged, received);
+    received.unwrap_or_default()
 }
 
-/// The text of a message entry.
+/// The draft of a message.
 pub(crate) fn message(someone: &Someone, nonce: &str, text: &str) -> Draft {
     let body = Body::Message {
         user: someone.person.clone(),
@@ -229,7 +228,7 @@ pub(crate) fn message(someone: &Someone, nonce: &str, text: &str) -> Draft {
     Draft { author: someone.person.id, role: wire::Role::Member, nonce: Some(nonce.to_owned()), at: Timestamp(0), body }
 }
 
-/// An `Arc` of a world's room log, as another process would hold it.
+/// The room log of the first gateway.
 pub(crate) fn log(world: &World) -> Arc<dyn common::rooms::RoomStore> {
     Arc::clone(&world.first().rooms)
 }
