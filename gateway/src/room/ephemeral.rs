@@ -132,3 +132,129 @@ impl EphemeralBatch {
         subscriber.deliver_ephemeral(others.map(|(_, (_, frame))| frame.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::{membership::Membership, time::Timestamp};
+    use tokio::io::AsyncReadExt;
+    use wire::{Person, Role};
+
+    use super::*;
+    use crate::transport::queue::tests::connected;
+
+    const ROOM: Uuid = Uuid::from_u128(1);
+
+    fn person(id: u128) -> Person {
+        Person { id: Uuid::from_u128(id), nickname: "밍기".into() }
+    }
+
+    fn typing(id: u128) -> Ephemeral {
+        Ephemeral::Typing { room: ROOM, user: person(id) }
+    }
+
+    fn presence(online: u64, joined: Option<u128>) -> Ephemeral {
+        Ephemeral::Presence { room: ROOM, online, joined: joined.map(person), left: None }
+    }
+
+    fn read(id: u128) -> Ephemeral {
+        Ephemeral::Read { room: ROOM, user: person(id), seq: 1 }
+    }
+
+    /// The texts that a subscriber of user 1 gets of a batch, when it joined before the event `first`.
+    async fn received(batch: &EphemeralBatch, first: u64) -> Vec<u8> {
+        let (queue, mut other) = connected(1_000, 1_000_000).await;
+        let membership = Membership { role: Role::Member, read_only_from: Timestamp(0) };
+        let subscriber = Subscriber::new(Uuid::nil(), person(1).id, Arc::new(queue), 0, membership);
+        subscriber.set_first_event(first);
+        batch.deliver_to(&subscriber);
+        drop(subscriber);
+        let mut bytes = Vec::new();
+        other.read_to_end(&mut bytes).await.expect("everything");
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_batched_for_an_interval() {
+        let mut buffer = EphemeralBuffer::new(100);
+        assert_eq!((buffer.deadline(), buffer.next_number()), (None, 0));
+        for number in 1..BATCH_EVENTS as u64 {
+            assert!(!buffer.add(&typing(2), "{}".into()), "{number}");
+            assert_eq!(buffer.next_number(), number);
+        }
+        assert_eq!(buffer.deadline(), Some(Instant::now() + BATCH_INTERVAL));
+        assert!(buffer.add(&typing(2), "{}".into()), "the batch is full");
+        assert_eq!(buffer.take().events.len(), BATCH_EVENTS);
+        assert_eq!((buffer.deadline(), buffer.next_number()), (None, BATCH_EVENTS as u64));
+        tokio::time::advance(BATCH_INTERVAL / 2).await;
+        assert!(!buffer.add(&typing(2), "{}".into()));
+        // Nothing to be delivered does not begin another interval.
+        let mut idle = EphemeralBuffer::new(100);
+        tokio::time::advance(BATCH_INTERVAL / 2).await;
+        assert!(idle.take().events.is_empty());
+        tokio::time::advance(BATCH_INTERVAL / 2).await;
+        assert!(idle.add(&typing(2), "{}".into()), "the last batch was long ago");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_gets_the_events_after_it_joined_that_others_caused() {
+        let mut buffer = EphemeralBuffer::new(100);
+        buffer.add(&typing(2), "a".into());
+        buffer.take();
+        let events = [
+            (typing(2), "b"),
+            (typing(1), "own typing"),
+            (presence(2, Some(1)), "own presence"),
+            (presence(2, Some(2)), "c"),
+            (read(1), "d"),
+        ];
+        for (event, json) in &events {
+            buffer.add(event, Arc::from(*json));
+        }
+        let batch = buffer.take();
+        for (first, expected) in [
+            (0, &b"\x81\x01b\x81\x01c\x81\x01d"[..]),
+            (1, b"\x81\x01b\x81\x01c\x81\x01d"),
+            (2, b"\x81\x01c\x81\x01d"),
+            (5, b"\x81\x01d"),
+            (6, b""),
+        ] {
+            assert_eq!(received(&batch, first).await, expected, "{first}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_big_room_gets_the_latest_event_of_each_kind() {
+        let mut buffer = EphemeralBuffer::new(2);
+        buffer.add(&presence(2, Some(2)), "not big yet".into());
+        assert!(!buffer.has_summary());
+        buffer.take();
+        for (event, json) in [
+            (presence(3, Some(3)), "3"),
+            (typing(2), "t1"),
+            (typing(3), "t2"),
+            (read(2), "r"),
+            (presence(4, Some(4)), "4"),
+        ] {
+            assert!(!buffer.add(&event, json.into()));
+            assert!(buffer.has_summary());
+        }
+        assert_eq!((buffer.online(), buffer.deadline()), (4, None));
+        buffer.add_summary(ROOM);
+        assert!(!buffer.has_summary());
+        let presence = format!(r#"{{"type":"presence","room":"{ROOM}","online":4}}"#);
+        let expected = [presence.as_str(), "t2", "r"].map(|text| (None, Encoded::text(text)));
+        assert_eq!(buffer.take().events, expected);
+    }
+
+    #[test]
+    fn each_kind_alone_makes_a_summary() {
+        for event in [presence(1, None), typing(2), read(2)] {
+            let mut buffer = EphemeralBuffer::new(0);
+            buffer.add(&presence(1, None), "{}".into());
+            buffer.add_summary(ROOM);
+            assert!(!buffer.has_summary());
+            buffer.add(&event, "{}".into());
+            assert!(buffer.has_summary(), "{event:?}");
+        }
+    }
+}

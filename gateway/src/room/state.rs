@@ -225,3 +225,192 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::{membership::Membership, time::Timestamp};
+    use tokio::net::TcpStream;
+    use wire::{Person, Role};
+
+    use super::*;
+    use crate::transport::queue::{Queue, tests::connected};
+
+    const EPOCH: Uuid = Uuid::from_u128(1);
+    const HOST: Uuid = Uuid::from_u128(2);
+    const MEMBER: Uuid = Uuid::from_u128(3);
+
+    const fn at(seq: u64) -> Position {
+        Position { epoch: EPOCH, seq }
+    }
+
+    fn message(seq: u64) -> RawEntry {
+        RawEntry::appended(seq, "{}", EntryKind::Message)
+    }
+
+    fn member(seq: u64, user: Uuid, change: Change) -> RawEntry {
+        RawEntry::appended(seq, "{}", EntryKind::Member { user, change })
+    }
+
+    /// A queue with room for everything, and the other side of its socket.
+    async fn queue() -> (Arc<Queue>, TcpStream) {
+        let (queue, other) = connected(10_000, 10_000_000).await;
+        (Arc::new(queue), other)
+    }
+
+    /// Subscribes a connection of `user` that has everything up to `have`. Returns what `joined` adds.
+    fn subscribe(
+        state: &mut State,
+        queue: &Arc<Queue>,
+        (connection, user): (u128, Uuid),
+        have: Position,
+    ) -> Result<(Arc<Subscriber>, Vec<u64>), SubscribeError> {
+        let role = if user == HOST { Role::Host } else { Role::Member };
+        let membership = Membership { role, read_only_from: Timestamp(i64::MAX) };
+        let mut added = Vec::new();
+        let subscriber = state.subscribe(
+            have,
+            |seq| Subscriber::new(Uuid::from_u128(connection), user, Arc::clone(queue), seq, membership),
+            |_, missed| {
+                added = missed.iter().map(|entry| entry.seq).collect();
+                Encoded::text("joined")
+            },
+        )?;
+        Ok((subscriber, added))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_next_entry_of_the_epoch_is_accepted() {
+        let mut state = State::new(at(7), 100);
+        for (epoch, seq, expected) in [
+            (EPOCH, 7, Accepted::Known),
+            (EPOCH, 9, Accepted::Gap),
+            (Uuid::nil(), 8, Accepted::Gap),
+            (EPOCH, 8, Accepted::Batched { due: false }),
+            (EPOCH, 8, Accepted::Known),
+            (EPOCH, 9, Accepted::Batched { due: false }),
+        ] {
+            assert_eq!(state.accept(epoch, message(seq)), expected, "{epoch} {seq}");
+        }
+        let numbers: Vec<u64> = state.take_batch().entries.iter().map(|(seq, _)| *seq).collect();
+        assert_eq!(numbers, [8, 9]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_are_batched_for_an_interval_and_other_entries_are_due_at_once() {
+        let mut state = State::new(at(0), 100);
+        let full = BATCH_ENTRIES as u64;
+        assert_eq!(state.deadlines().entries, None);
+        for seq in 1..full {
+            assert_eq!(state.accept(EPOCH, message(seq)), Accepted::Batched { due: false }, "{seq}");
+        }
+        assert_eq!(state.deadlines().entries, Some(Instant::now() + BATCH_INTERVAL));
+        assert_eq!(state.accept(EPOCH, message(full)), Accepted::Batched { due: true }, "the batch is full");
+        assert_eq!(state.take_batch().entries.len(), BATCH_ENTRIES);
+        assert_eq!(state.accept(EPOCH, message(full + 1)), Accepted::Batched { due: false });
+        tokio::time::advance(BATCH_INTERVAL).await;
+        assert_eq!(state.accept(EPOCH, message(full + 2)), Accepted::Batched { due: true }, "the last was long ago");
+        state.take_batch();
+        let closed = RawEntry::appended(full + 3, "{}", EntryKind::Closed);
+        assert_eq!(state.accept(EPOCH, closed), Accepted::Batched { due: true });
+    }
+
+    #[tokio::test]
+    async fn joined_adds_what_the_room_has_delivered_since_the_page() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(10), 100);
+        let many = 10 + RECENT_ENTRIES as u64 + 5;
+        for seq in 11..=many {
+            state.accept(EPOCH, message(seq));
+        }
+        let kept = many - RECENT_ENTRIES as u64;
+        for (have, expected) in [
+            (at(many), Ok((many, vec![]))),
+            (at(many - 2), Ok((many, vec![many - 1, many]))),
+            (at(kept), Ok((many, (kept + 1..=many).collect()))),
+            (at(kept - 1), Err(SubscribeError::Behind)),
+            (at(many + 3), Ok((many + 3, vec![]))),
+            (Position { epoch: Uuid::nil(), seq: many }, Err(SubscribeError::OtherEpoch)),
+        ] {
+            let joined = subscribe(&mut state, &queue, (1, MEMBER), have);
+            let joined = joined.map(|(subscriber, added)| (subscriber.joined_seq(), added));
+            assert_eq!(joined, expected, "{have:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn recent_entries_are_bounded_in_bytes_and_void_after_a_restart() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(0), 100);
+        let large = "x".repeat(RECENT_BYTES / 2);
+        for seq in 1..=3 {
+            state.accept(EPOCH, RawEntry::appended(seq, large.as_str(), EntryKind::Message));
+        }
+        assert_eq!(subscribe(&mut state, &queue, (1, MEMBER), at(0)).err(), Some(SubscribeError::Behind));
+        assert_eq!(subscribe(&mut state, &queue, (1, MEMBER), at(1)).map(|(_, added)| added), Ok(vec![2, 3]));
+        state.restart(at(3));
+        assert_eq!(state.take_batch().entries.len(), 0);
+        assert_eq!(subscribe(&mut state, &queue, (1, MEMBER), at(2)).err(), Some(SubscribeError::Behind));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_host_and_a_close_apply_before_delivery() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(0), 100);
+        let (host, _) = subscribe(&mut state, &queue, (1, HOST), at(0)).expect("subscribed");
+        let (other, _) = subscribe(&mut state, &queue, (2, MEMBER), at(0)).expect("subscribed");
+        // Joined with the first entry, with a role that is newer than it.
+        let (ahead, _) = subscribe(&mut state, &queue, (3, HOST), at(1)).expect("subscribed");
+        state.accept(EPOCH, member(1, MEMBER, Change::Host));
+        assert_eq!([&host, &other, &ahead].map(|s| s.role()), [Role::Member, Role::Host, Role::Host]);
+        assert!(host.may_write(Timestamp(0)));
+        state.accept(EPOCH, RawEntry::appended(2, "{}", EntryKind::Closed));
+        assert!([&host, &other, &ahead].iter().all(|subscriber| !subscriber.may_write(Timestamp(0))));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_membership_ends_the_users_earlier_subscribers() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(0), 100);
+        let (left, _) = subscribe(&mut state, &queue, (1, MEMBER), at(0)).expect("subscribed");
+        let (stays, _) = subscribe(&mut state, &queue, (2, HOST), at(0)).expect("subscribed");
+        let (came_back, _) = subscribe(&mut state, &queue, (3, MEMBER), at(1)).expect("subscribed");
+        let ended = state.end_membership(MEMBER, 1);
+        assert_eq!(ended.iter().map(|subscriber| subscriber.connection.as_u128()).collect::<Vec<_>>(), [1]);
+        assert_eq!([&left, &stays, &came_back].map(|s| s.has_ended()), [true, false, false]);
+        assert_eq!(state.subscribers.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_room_closes_after_a_while_and_takes_no_subscriber_then() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(0), 100);
+        assert_eq!(state.deadlines().close, Some(Instant::now() + LINGER));
+        let (first, _) = subscribe(&mut state, &queue, (1, MEMBER), at(0)).expect("subscribed");
+        assert_eq!(state.deadlines().close, None);
+        let (again, _) = subscribe(&mut state, &queue, (1, MEMBER), at(0)).expect("subscribed");
+        assert_eq!((first.has_ended(), again.has_ended(), state.subscribers.len()), (true, false, 1));
+        assert!(!state.unsubscribe(Uuid::from_u128(9)), "another connection");
+        assert!(!state.close_if_empty());
+        assert!(state.unsubscribe(Uuid::from_u128(1)));
+        assert_eq!((again.has_ended(), state.deadlines().close), (true, Some(Instant::now() + LINGER)));
+        assert!(state.close_if_empty());
+        assert_eq!(subscribe(&mut state, &queue, (1, MEMBER), at(0)).err(), Some(SubscribeError::Closed));
+        // The end of a membership empties a room as well.
+        let mut state = State::new(at(0), 100);
+        subscribe(&mut state, &queue, (1, MEMBER), at(0)).expect("subscribed");
+        state.end_membership(MEMBER, 1);
+        assert_eq!(state.deadlines().close, Some(Instant::now() + LINGER));
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_gets_ephemeral_events_from_its_joined_frame_on() {
+        let (queue, _other) = queue().await;
+        let mut state = State::new(at(0), 100);
+        let user = Person { id: HOST, nickname: "밍기".into() };
+        for expected in 0..3 {
+            let (subscriber, _) = subscribe(&mut state, &queue, (1, MEMBER), at(0)).expect("subscribed");
+            assert_eq!(subscriber.first_event(), expected);
+            state.ephemeral.add(&wire::Ephemeral::Typing { room: EPOCH, user: user.clone() }, "{}".into());
+        }
+    }
+}

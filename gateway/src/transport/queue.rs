@@ -213,7 +213,7 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{iter, time::Duration};
 
     use tokio::{
@@ -229,7 +229,7 @@ mod tests {
     const BYE: Closing = Closing { code: close::RESTART, reason: "bye" };
 
     /// A queue, and the other side of its socket.
-    async fn connected(max_frames: usize, max_bytes: usize) -> (Queue, TcpStream) {
+    pub(crate) async fn connected(max_frames: usize, max_bytes: usize) -> (Queue, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let (other, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
