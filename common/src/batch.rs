@@ -1,7 +1,8 @@
-//! Looking up many things at once when many are asked for at once.
+//! Request coalescing (the dataloader pattern): concurrent look-ups by key become one query.
 //!
-//! When thousands of clients come back together, a statement for each of them is what keeps the database busy. Here the
-//! first one asks alone, and whoever comes while it is under way is asked for together.
+//! The first look-up runs alone; those that arrive while it is under way form the next batch. When thousands of clients
+//! reconnect together, the database sees a few statements instead of thousands. Bounded in keys a batch and in waiting callers,
+//! and every look-up has a deadline.
 
 use std::time::Duration;
 
@@ -9,41 +10,41 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::db::DbError;
 
-/// Keys of one look-up, at most.
+/// Most keys of one batch.
 const MAX_KEYS: usize = 64;
-/// Callers that wait in line, at most; more wait before it.
-const LINE: usize = 1024;
+/// Most look-ups that wait for the next batch; further callers wait for a place, within their deadline.
+const QUEUE: usize = 1024;
 
-/// How long a caller waits.
+/// Deadline of a look-up.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-type Asked<K, V> = (K, oneshot::Sender<Result<V, String>>);
+type Lookup<K, V> = (K, oneshot::Sender<Result<V, String>>);
 
-/// Looks things up in batches, one batch after the other. Ends with its last handle.
+/// Loads values by key in batches, one batch after the other. Its task ends when the last handle is dropped.
 #[derive(Debug)]
-pub struct BatchLoader<K, V>(mpsc::Sender<Asked<K, V>>);
+pub struct BatchLoader<K, V>(mpsc::Sender<Lookup<K, V>>);
 
 impl<K: Clone + Send + 'static, V: Send + 'static> BatchLoader<K, V> {
-    /// `load` returns a value for each key, in the order of the keys.
+    /// A loader. `load` returns one value for each key, in the order of the keys.
     pub fn new<F>(load: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Vec<V>, DbError>> + Send,
     {
-        let (sender, mut line) = mpsc::channel::<Asked<K, V>>(LINE);
+        let (sender, mut queue) = mpsc::channel::<Lookup<K, V>>(QUEUE);
         tokio::spawn(async move {
-            let mut asked = Vec::new();
-            while line.recv_many(&mut asked, MAX_KEYS).await > 0 {
-                // Whoever does not wait any more needs no answer.
-                asked.retain(|(_, caller)| !caller.is_closed());
-                if asked.is_empty() {
+            let mut lookups = Vec::new();
+            while queue.recv_many(&mut lookups, MAX_KEYS).await > 0 {
+                // A caller that was cancelled needs no answer.
+                lookups.retain(|(_, caller)| !caller.is_closed());
+                if lookups.is_empty() {
                     continue;
                 }
-                let outcome = load(asked.iter().map(|(key, _)| key.clone()).collect()).await;
+                let outcome = load(lookups.iter().map(|(key, _)| key.clone()).collect()).await;
                 let values: Box<dyn Iterator<Item = Result<V, String>> + Send> = match outcome {
                     Ok(values) => Box::new(values.into_iter().map(Ok)),
                     Err(error) => Box::new(std::iter::repeat_with(move || Err(error.to_string()))),
                 };
-                for ((_, caller), value) in asked.drain(..).zip(values) {
+                for ((_, caller), value) in lookups.drain(..).zip(values) {
                     drop(caller.send(value));
                 }
             }
@@ -51,10 +52,10 @@ impl<K: Clone + Send + 'static, V: Send + 'static> BatchLoader<K, V> {
         Self(sender)
     }
 
-    /// The value of a key.
+    /// The value of a key, loaded by a query that starts after this call.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`] when its batch failed, or was not done in time.
+    /// [`DbError::Unavailable`] when the batch failed, or the deadline of 4 s passed.
     pub async fn get(&self, key: K) -> Result<V, DbError> {
         let gone = || DbError::Unavailable("look-ups have ended".to_owned());
         let asked = async {
@@ -68,7 +69,7 @@ impl<K: Clone + Send + 'static, V: Send + 'static> BatchLoader<K, V> {
     }
 }
 
-/// `keys` with the last one repeated up to a power of two: so that few different statements are prepared.
+/// `keys` with the last one repeated up to a power of two, which bounds the number of different SQL texts.
 pub fn padded<K: Clone>(keys: &[K]) -> impl Iterator<Item = &K> {
     let last = keys.last().into_iter().cycle();
     keys.iter().chain(last).take(keys.len().next_power_of_two())
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_comes_while_a_look_up_is_under_way_is_looked_up_together() {
+    async fn lookups_during_a_query_share_the_next_one() {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let gate = Arc::new(Semaphore::new(0));
         let batches = BatchLoader::new({
@@ -99,7 +100,7 @@ mod tests {
             }
         });
         let open = async {
-            // The look-ups below have been asked for once the first one waits at the gate.
+            // All look-ups below are queued once the first query waits at the gate.
             while sizes.lock().expect("sizes").is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_that_fails_fails_for_each_and_the_next_goes_on() {
+    async fn a_failed_batch_fails_every_lookup_in_it_and_no_later_one() {
         let fails = Arc::new(Mutex::new(true));
         let batches = BatchLoader::new({
             let fails = Arc::clone(&fails);

@@ -1,4 +1,4 @@
-//! The one place that chooses backends from the configuration; nothing below it names one.
+//! Bootstrap: the choice of backends from the configuration. No module below it names a backend.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     tokens::AccessTokens,
 };
 
-/// Which part of the system a process is.
+/// Role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Both services in one process: every backend will do, and the schema is brought up to date at start.
@@ -26,7 +26,7 @@ pub enum Shape {
     Separate,
 }
 
-/// Why a process could not start: one sentence that says what to do.
+/// Failure to start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration.

@@ -1,4 +1,4 @@
-//! Where ids come from.
+//! Id sources: UUID version 7, passed in so that tests can predict ids.
 
 use std::sync::{
     Arc,
@@ -9,10 +9,9 @@ use uuid::Uuid;
 
 use crate::time::{Clock, SystemClock};
 
-/// Makes ids. Passed in, so that tests can predict them.
+/// Source of ids.
 pub trait IdSource: Send + Sync + 'static {
-    /// An id that was never given before: UUID version 7 (RFC 9562, section 5.7), so that ids made later sort later
-    /// and a primary key grows at its end.
+    /// A new, unique id: UUID version 7 (RFC 9562, section 5.7). Later ids sort later, so that a primary key grows at its end.
     fn next_id(&self) -> Uuid;
 }
 
@@ -26,7 +25,7 @@ impl IdSource for RandomIds {
     }
 }
 
-/// Ids 1, 2, 3 … in the shape of UUIDs.
+/// Ids 1, 2, 3 … as UUIDs, for tests.
 #[derive(Clone, Debug, Default)]
 pub struct SequentialIds(Arc<AtomicU64>);
 
@@ -36,12 +35,12 @@ impl IdSource for SequentialIds {
     }
 }
 
-/// What domain code takes from its surroundings.
+/// Environment of domain code: clock and id source.
 #[derive(Clone)]
 pub struct Env {
-    /// Tells the time.
+    /// Clock.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
+    /// Id source.
     pub ids: Arc<dyn IdSource>,
 }
 

@@ -1,18 +1,20 @@
-//! What both services must agree on.
+//! Core library of both services: configuration, identity, database, membership and the room log.
 //!
-//! | module | what it holds |
+//! `api` and `gateway` import it and never each other. The protocol's types are in the crate `wire`.
+//!
+//! | module | contents |
 //! | --- | --- |
-//! | [`bootstrap`] | the one place that chooses backends from the configuration |
+//! | [`bootstrap`] | choice of backends from the configuration, in one place |
 //! | [`config`] | profiles, settings, redacted secrets, what production refuses |
-//! | [`time`], [`ids`] | the clock and the id source, passed in so that tests can control them |
+//! | [`time`], [`ids`] | clock and id source, passed in so that tests control them |
 //! | [`tokens`] | access tokens: signing and verifying |
 //! | [`db`] | SQL written once for SQLite and MySQL/MariaDB, migrations |
-//! | [`batch`] | many look-ups in one statement when many are asked for at once |
-//! | [`membership`] | who may do what in a meetup's room |
-//! | [`outbox`] | how what SQL commits about a room reaches its log |
+//! | [`batch`] | request coalescing (the dataloader pattern) |
+//! | [`membership`] | membership: who may do what in a meetup's room, and until when |
+//! | [`outbox`] | transactional outbox: membership changes reach the room's log |
 //! | [`rooms`] | the room log and its two backends |
-//! | [`text`] | the rules every text a user sends is held to |
-//! | [`ops`], [`telemetry`] | health, readiness, metrics, logs |
+//! | [`text`] | validation and folding of texts |
+//! | [`ops`], [`telemetry`] | operations listener (health, readiness, metrics), logging |
 
 pub mod batch;
 pub mod bootstrap;

@@ -1,4 +1,4 @@
-//! Who may do what in a meetup's room: one rule, asked by both services.
+//! Membership: who may do what in a meetup's room, and until when. One query and one rule for both services.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct Membership {
     /// Host or member.
     pub role: Role,
-    /// From when the room takes no more messages: when the meetup ends, or was cancelled.
+    /// Time from which the room takes no messages: the end or the cancellation of the meetup.
     pub read_only_from: Timestamp,
 }
 
@@ -27,7 +27,7 @@ impl Membership {
     }
 }
 
-/// How a user stands to a meetup.
+/// A user's relation to a meetup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// There is no such meetup.
@@ -41,16 +41,16 @@ pub enum Standing {
 /// The states of a row in `meetup_members`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
-    /// Takes part.
+    /// Member.
     Member,
-    /// Waits for a place.
+    /// On the waiting list.
     Waiting,
-    /// Was removed by the host and cannot come back.
+    /// Removed by the host; cannot join again.
     Removed,
 }
 
 impl MemberState {
-    /// As it stands in SQL.
+    /// The state as stored in SQL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -82,8 +82,7 @@ impl Row {
     }
 }
 
-/// How each user stands to a meetup, whose id is its room's: for pairs of both, in their order. For someone who has withdrawn there
-/// are no meetups.
+/// Standings of pairs (meetup, user), in their order. For a withdrawn user every standing is [`Standing::NoSuchMeetup`].
 ///
 /// # Errors
 /// See [`DbError`].
@@ -101,7 +100,7 @@ pub async fn standings(db: &Db, asked: &[(Uuid, Uuid)]) -> Result<Vec<Standing>,
     Ok(asked.iter().map(|pair| rows.get(pair).copied().unwrap_or(Standing::NoSuchMeetup)).collect())
 }
 
-/// The same for one.
+/// Standing of one user.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -109,8 +108,7 @@ pub async fn standing(db: &Db, room: Uuid, user: Uuid) -> Result<Standing, DbErr
     Ok(standings(db, &[(room, user)]).await?.pop().unwrap_or(Standing::NoSuchMeetup))
 }
 
-/// The people of some sessions, each with the user that it is said to be of: none if the session may not be used any more,
-/// being logged out or its user withdrawn.
+/// Users of pairs (user, session), in their order; `None` if the session is not the user's, was revoked, or the user has withdrawn.
 ///
 /// # Errors
 /// See [`DbError`].

@@ -1,4 +1,4 @@
-//! The operations listener of a service: is it alive, is it ready, what does it count. Not for the public.
+//! Operations listener: liveness, readiness and Prometheus metrics, on a port that is not exposed to the public.
 
 use std::{
     sync::{

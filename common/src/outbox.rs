@@ -1,7 +1,8 @@
-//! How what SQL commits about a room reaches its log.
+//! Transactional outbox: rows written with a membership change are appended to the room's log by a relay.
 //!
 //! The transaction that changes a meetup writes a row with [`put`]; a [`Relay`] appends it to the log with the row's id
-//! as nonce, then deletes it. A crash in between repeats the append, which the nonce makes harmless.
+//! as nonce, then deletes it. At least once by the relay, exactly once in the log: a crash before the deletion repeats the
+//! append, and the nonce makes it a duplicate.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -64,7 +65,7 @@ struct Row {
     created_at: Timestamp,
 }
 
-/// Why a relay could not go on.
+/// Failure of a relay.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The database.

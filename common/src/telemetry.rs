@@ -1,10 +1,10 @@
-//! Logs: one line for a failure where it is handled; readable for people in development, JSON in production.
+//! Logging: set-up of `tracing`. Text in development, JSON in production; a failure is one line, written where it is handled.
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Config, ConfigError, Profile};
 
-/// Starts logging to standard error for the rest of the process's life.
+/// Starts logging to standard error until the process ends.
 ///
 /// # Errors
 /// [`ConfigError`] when `MINGIZUK_LOG` is no filter.

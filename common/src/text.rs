@@ -1,11 +1,11 @@
-//! The rules every text a user sends is held to.
+//! Text validation: trimming, NFC, length in characters, forbidden code points.
 
 use unicode_normalization::UnicodeNormalization;
 
 /// Why a text was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing is left after trimming.
+    /// The text is empty after trimming.
     #[error("must not be empty")]
     Empty,
     /// More characters than allowed.

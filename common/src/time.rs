@@ -10,7 +10,7 @@ use std::{
 
 pub use wire::Timestamp;
 
-/// Tells the time. Passed to whatever needs it; nothing reads the system's clock by itself.
+/// Clock. Passed to whatever needs the time; nothing reads the system's clock directly.
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Timestamp;

@@ -1,4 +1,4 @@
-//! Access tokens: JSON Web Tokens (RFC 7519) that both services verify without asking anyone.
+//! Access tokens: JSON Web Tokens (RFC 7519), verified by both services without a look-up.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
 
 /// The issuer named in every token.
 const ISSUER: &str = "mingizuk";
-/// What an access token says it is, so that no other kind of token passes for one.
+/// Value of the claim `typ`, so that no other kind of token is accepted.
 const TYPE: &str = "access";
-/// A longer text is no token of ours.
+/// Longest accepted token, in bytes.
 const MAX_LENGTH: usize = 2048;
 
-/// Whom a token speaks for.
+/// Claims of a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// The user.
@@ -32,10 +32,10 @@ pub struct Access {
 /// Why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token, not signed by us, or another kind of token.
+    /// Not a token, a wrong signature, or another kind of token.
     #[error("the access token is not valid")]
     Invalid,
-    /// It was valid once.
+    /// The token has expired.
     #[error("the access token has expired")]
     Expired,
 }
@@ -89,7 +89,7 @@ impl AccessTokens {
         jsonwebtoken::encode(&header, &claims, &self.signing.1).map_err(|_| TokenError::Invalid)
     }
 
-    /// Whom a token speaks for.
+    /// Claims of a verified token.
     ///
     /// # Errors
     /// [`TokenError`] says whether a newer token would help.

@@ -1,4 +1,4 @@
-//! Who may edit or delete which message, and what it becomes.
+//! Edit and delete rules: permission checks and the tombstone. Pure functions.
 
 use super::{Draft, RawEntry, RoomError, decode, encode};
 use wire::{Body, Entry, Person, Role};

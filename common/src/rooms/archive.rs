@@ -1,4 +1,4 @@
-//! Entries in SQL: the whole log of the SQL backend, and what has left the lists of the Redis backend.
+//! Archive: entries in SQL. The whole log of the SQL backend, and the older part of the logs of the Redis backend.
 //!
 //! A row of `rooms` says how far SQL has a room's log, and its lock orders whoever changes the room's rows.
 
@@ -19,7 +19,7 @@ use crate::{
 pub(super) const CHUNK: usize = 200;
 const COLUMNS: &str = "room_id, epoch, seq, author_id, person_id, nonce, at, json";
 
-/// A failure inside a transaction, which tells contention apart so that the transaction is run again.
+/// Failure inside a transaction; contention is told apart, so that the transaction is retried.
 #[derive(Debug)]
 pub(super) enum TxError {
     Db(DbError),

@@ -1,4 +1,4 @@
-//! Hands each appended entry to the subscribers of its room in this process.
+//! In-process bus: fan-out of appended entries and ephemeral events to the subscribers of a room in this process.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use wire::Ephemeral;
 /// a subscriber has memory for as many.
 const CAPACITY: usize = 256;
 
-/// What a subscriber is told.
+/// A signal to a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// An entry was appended.
@@ -23,9 +23,9 @@ pub enum Signal {
         /// The entry.
         entry: RawEntry,
     },
-    /// Something that is not in the log.
+    /// An ephemeral event.
     Ephemeral {
-        /// What.
+        /// The event.
         event: Ephemeral,
         /// The JSON text that clients receive.
         json: Arc<str>,
@@ -76,19 +76,19 @@ impl Subscription {
     }
 }
 
-/// The channels of the rooms that have subscribers.
+/// Channels of the rooms that have subscribers.
 #[derive(Debug)]
 pub struct Bus {
     rooms: DashMap<Uuid, broadcast::Sender<Signal>>,
     sessions: broadcast::Sender<SessionChange>,
 }
 
-/// Whose sessions have ended.
+/// Log-in sessions ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionChange {
-    /// Some or all of one user's.
+    /// Of one user: some or all.
     Of(Uuid),
-    /// Anyone's: changes may have been missed.
+    /// Of any user: notifications may have been lost.
     Anyone,
 }
 
@@ -113,12 +113,12 @@ impl Bus {
         Arc::new(Self { rooms: DashMap::new(), sessions: broadcast::Sender::new(CAPACITY) })
     }
 
-    /// Subscribes to the sessions that end.
+    /// Subscribes to notifications of ended sessions.
     pub fn session_changes(&self) -> SessionChanges {
         SessionChanges(self.sessions.subscribe())
     }
 
-    /// Tells of sessions that have ended.
+    /// Notifies of ended sessions.
     pub fn sessions_changed(&self, change: SessionChange) {
         // Nobody may be listening, which is fine.
         drop(self.sessions.send(change));
@@ -141,13 +141,13 @@ impl Bus {
         }
     }
 
-    /// Tells every subscriber that something may have been missed.
+    /// Signals [`Signal::Check`] to every subscriber.
     pub fn check_all(&self) {
         self.sessions_changed(SessionChange::Anyone);
         self.rooms.retain(|_, sender| sender.send(Signal::Check).is_ok());
     }
 
-    /// Forgets a room that nobody listens to; `true` if it is forgotten.
+    /// Removes the channel of a room without subscribers; `true` if it was removed.
     pub fn forget_deaf(&self, room: Uuid) -> bool {
         self.rooms.remove_if(&room, |_, sender| sender.receiver_count() == 0).is_some()
     }

@@ -1,7 +1,7 @@
-//! What a reader who combines pages and live entries delivers next.
+//! Merge of a log page with the live stream: in order, without gap or duplicate. Pure state, no I/O.
 //!
-//! Pages and the live stream overlap, and the live stream may have gaps. Whoever follows a log keeps a [`Progress`] and asks
-//! it about each entry, wherever it came from: what is delivered is then the log, in order, without gap or duplicate.
+//! Pages and the live stream overlap, and the live stream may have gaps. A reader of a log keeps a [`Progress`] and asks it
+//! about each entry, whatever its source; delivering what it says to deliver yields the log.
 
 use uuid::Uuid;
 
@@ -10,20 +10,20 @@ use wire::Position;
 /// What to do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is the next: deliver it.
+    /// The next entry: deliver it.
     Deliver,
-    /// It was delivered before: ignore it.
+    /// Delivered before: ignore it.
     Known,
     /// Entries are missing before it: read those after this `seq` first.
     Gap {
-        /// The last that was delivered.
+        /// `seq` of the last delivered entry.
         after: u64,
     },
-    /// It belongs to another log: start over from a fresh page.
+    /// Another epoch: start over from a fresh page.
     NewEpoch,
 }
 
-/// How far a reader has got.
+/// Position of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress(Position);
 
@@ -33,7 +33,7 @@ impl Progress {
         Self(position)
     }
 
-    /// Where the reader is.
+    /// The position.
     pub const fn position(&self) -> Position {
         self.0
     }

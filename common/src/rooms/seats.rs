@@ -1,4 +1,4 @@
-//! Who of this process's connections is in which room.
+//! Index of this process's subscribers: the users of each room, each with their connections there.
 
 use std::collections::HashMap;
 
