@@ -2,6 +2,7 @@
 
 mod limits;
 mod lock;
+mod output;
 mod serve;
 mod signals;
 
@@ -20,6 +21,8 @@ use common::{
     db::Db,
     ids::Env,
 };
+
+use self::output::print;
 
 /// Small pieces of memory come and go with every frame, on every thread; the system's allocator would take 5 % to 20 % more
 /// processor time.
@@ -78,7 +81,7 @@ enum Command {
 
 /// Why a command failed: one sentence.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum CommandError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -89,7 +92,7 @@ enum Failure {
     Runtime(std::io::Error),
 }
 
-impl From<ConfigError> for Failure {
+impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::Start(error.into())
     }
@@ -106,7 +109,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Option<Command>) -> Result<(), Failure> {
+fn run(command: Option<Command>) -> Result<(), CommandError> {
     match command {
         Some(Command::Openapi) => print(&api::openapi_document()),
         Some(Command::Config { reference: true }) => print(&settings_reference()),
@@ -120,8 +123,8 @@ fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
-fn with_config(command: Option<Command>, config: Config) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+fn with_config(command: Option<Command>, config: Config) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     match command {
         None => runtime.block_on(serve::serve(config, serve::Services::Both))?,
         Some(Command::Api) => runtime.block_on(serve::serve(config, serve::Services::Api))?,
@@ -159,7 +162,7 @@ async fn migrate(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), Failure> {
+async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), CommandError> {
     demo::check(&config)?;
     let backends = Backends::connect(config, Shape::AllInOne, Env::default()).await?;
     let mut file = BufWriter::new(File::create(tokens).map_err(DemoError::File)?);
@@ -168,10 +171,4 @@ async fn demo_data(config: Config, plan: Plan, tokens: &Path) -> Result<(), Fail
     outcome?;
     print(&format!("the tokens are in {}, valid for 24 hours; every password is {}", tokens.display(), demo::PASSWORD));
     Ok(())
-}
-
-/// Prints a result. A reader that went away, such as `head`, is no reason to fail.
-fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
 }

@@ -1,6 +1,6 @@
 //! Running services: bind, connect, say that it is ready, stop.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use common::{
     bootstrap::{Backends, Shape, StartError},
@@ -14,7 +14,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits, lock, print, signals};
+use crate::{
+    limits,
+    lock::{self, LockError},
+    output::print,
+    signals,
+};
 
 /// What services may take beyond their own limit before the process ends without them.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,10 +43,8 @@ pub(crate) enum ServeError {
     Start(#[from] StartError),
     #[error("cannot listen on {address} ({variable}): {error}")]
     Listen { variable: &'static str, address: SocketAddr, error: io::Error },
-    #[error("the database {} is in use by another mingizuk: stop that one, or set another MINGIZUK_DATABASE_URL", .0.display())]
-    InUse(PathBuf),
-    #[error("cannot lock {}: {}", .0.display(), .1)]
-    Lock(PathBuf, io::Error),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error("a listener broke: {0}")]
     Broken(io::Error),
     #[error("cannot watch for signals: {0}")]
