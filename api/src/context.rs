@@ -6,7 +6,10 @@ use common::bootstrap::Backends;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{auth::passwords::Passwords, me::export, places::kakao::Kakao};
+use crate::{auth::passwords::Passwords, places::kakao::Kakao};
+
+/// Exports that a process writes at a time, at most: each reads the logs of many rooms.
+const EXPORTS: usize = 2;
 
 /// The backends, and what the service adds to them. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +32,7 @@ impl Context {
             let made = Kakao::new(&config.kakao_base_url, key);
             made.inspect_err(|error| tracing::error!(%error, "places cannot be looked up")).ok().map(Arc::new)
         });
-        Self { backends, passwords, exports: Arc::new(Semaphore::new(export::AT_ONCE)), kakao }
+        Self { backends, passwords, exports: Arc::new(Semaphore::new(EXPORTS)), kakao }
     }
 
     /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they

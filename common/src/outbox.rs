@@ -1,10 +1,18 @@
-//! Transactional outbox: rows written with a membership change are appended to the room's log by a relay.
+//! Transactional outbox: rows written with a membership change are appended to the room's log by a relay, at least once,
+//! deduplicated by the row's id.
 //!
-//! The transaction that changes a meetup writes a row with [`put`]; a [`Relay`] appends it to the log with the row's id
-//! as nonce, then deletes it. At least once by the relay, exactly once in the log: a crash before the deletion repeats the
-//! append, and the nonce makes it a duplicate.
+//! A transaction of [`outbox_transaction!`](crate::outbox_transaction) writes rows through its [`Outbox`] and wakes the
+//! [`Relay`] when it has ended; the relay appends each row to the log with the row's id as nonce, then deletes it. A crash in
+//! between repeats the append, which the nonce makes harmless.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -29,31 +37,80 @@ const STUCK: usize = 16;
 /// How often the relay looks for rows that a crashed process left behind.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Queues entries for the log of `room`, in the transaction that makes them true.
+/// Write side of the outbox for one transaction, and the clock and ids that it works with.
 ///
-/// Rows of one room must be put while the transaction holds the lock of its meetup's row: their order is the log's.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn put(tx: &mut Tx, env: &Env, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
-    put_all(tx, env, bodies.iter().map(|body| (room, body))).await
+/// Dropped after the transaction, whether that was committed, failed or was abandoned, it wakes the relay if rows were
+/// written: when the commit's outcome is unknown, looking once in vain is cheaper than waiting for the next sweep.
+pub struct Outbox<'a> {
+    /// Clock and ids.
+    pub env: &'a Env,
+    relay: &'a Relay,
+    written: AtomicBool,
 }
 
-/// Queues entries for the logs of several rooms, each as [`put`] does.
+impl<'a> Outbox<'a> {
+    /// For one transaction. Use [`outbox_transaction!`](crate::outbox_transaction), which drops it in time.
+    pub fn new(env: &'a Env, relay: &'a Relay) -> Self {
+        Self { env, relay, written: AtomicBool::new(false) }
+    }
+
+    /// Queues entries for the log of `room`, in the transaction that makes them true.
+    ///
+    /// Rows of one room must be put while the transaction holds the lock of its meetup's row: their order is the log's.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn put(&self, tx: &mut Tx, room: Uuid, bodies: &[Body]) -> Result<(), DbError> {
+        self.put_all(tx, bodies.iter().map(|body| (room, body))).await
+    }
+
+    /// Queues entries for the logs of several rooms, each as [`Self::put`] does.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn put_all<'b>(
+        &self,
+        tx: &mut Tx,
+        entries: impl Iterator<Item = (Uuid, &'b Body)> + Send,
+    ) -> Result<(), DbError> {
+        let row = |(room, body): (Uuid, &Body)| {
+            let json =
+                serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
+            Ok(vec![self.env.ids.next_id().into(), room.into(), json.into(), self.env.clock.now().into()])
+        };
+        let rows = entries.map(row).collect::<Result<Vec<_>, DbError>>()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.written.store(true, Ordering::Relaxed);
+        insert_rows(tx, "room_outbox", &["id", "room_id", "body", "created_at"], rows).await
+    }
+}
+
+impl Drop for Outbox<'_> {
+    fn drop(&mut self) {
+        if self.written.load(Ordering::Relaxed) {
+            self.relay.wake.notify_one();
+        }
+    }
+}
+
+/// As [`transaction!`](crate::transaction), for a transaction that may write outbox rows: wakes the relay after it if there
+/// are any. The first argument has the fields `db`, `env` and `relay`, as [`Backends`](crate::bootstrap::Backends) has.
 ///
-/// # Errors
-/// See [`DbError`].
-pub async fn put_all<'a>(
-    tx: &mut Tx,
-    env: &Env,
-    entries: impl Iterator<Item = (Uuid, &'a Body)> + Send,
-) -> Result<(), DbError> {
-    let row = |(room, body): (Uuid, &Body)| {
-        let json = serde_json::to_string(body).map_err(|error| DbError::Other(sqlx::Error::Encode(error.into())))?;
-        Ok(vec![env.ids.next_id().into(), room.into(), json.into(), env.clock.now().into()])
-    };
-    let rows = entries.map(row).collect::<Result<_, DbError>>()?;
-    insert_rows(tx, "room_outbox", &["id", "room_id", "body", "created_at"], rows).await
+/// ```ignore
+/// outbox_transaction!(backends, |tx, outbox| async {
+///     sql("UPDATE …").run(&mut *tx).await?;
+///     outbox.put(tx, room, &[body]).await
+/// })?;
+/// ```
+#[macro_export]
+macro_rules! outbox_transaction {
+    ($backends:expr, |$tx:ident, $outbox:ident| $body:expr) => {{
+        let backends = &$backends;
+        let $outbox = &$crate::outbox::Outbox::new(&backends.env, &backends.relay);
+        $crate::transaction!(backends.db, |$tx| $body)
+    }};
 }
 
 #[derive(sqlx::FromRow)]
@@ -88,11 +145,6 @@ impl Relay {
     /// A relay from `db` to `rooms`.
     pub fn new(db: Db, rooms: Arc<dyn RoomStore>) -> Self {
         Self { db, rooms, wake: Arc::default() }
-    }
-
-    /// Says that a transaction with [`put`] has committed, so that its entries appear now rather than at the next sweep.
-    pub fn wake(&self) {
-        self.wake.notify_one();
     }
 
     /// Relays until `stop`.

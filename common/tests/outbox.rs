@@ -7,8 +7,8 @@ use common::{
     config::SecretUrl,
     db::{Db, DbError, sql},
     ids::{Env, RandomIds},
-    outbox::{self, Relay},
-    rooms::{Draft, Range, RoomStore, SYSTEM},
+    outbox::{Outbox, Relay},
+    rooms::{Draft, Range, RoomStore, SYSTEM, sql::SqlRooms},
     time::{ManualClock, Timestamp},
     transaction,
 };
@@ -23,14 +23,20 @@ fn env() -> Env {
     Env { clock: Arc::new(ManualClock::new(NOW)), ids: Arc::new(RandomIds) }
 }
 
+/// A relay that nobody runs.
+fn relay(db: &Db) -> Relay {
+    Relay::new(db.clone(), Arc::new(SqlRooms::new(db.clone(), Arc::new(RandomIds))))
+}
+
 /// Someone joined: the nickname tells which entry it is.
 fn joined(number: usize) -> Body {
     Body::Member { user: Person { id: Uuid::now_v7(), nickname: number.to_string() }, change: Change::Joined }
 }
 
 async fn put(db: &Db, room: Uuid, bodies: &[Body]) {
-    let env = env();
-    transaction!(db, |tx| outbox::put(tx, &env, room, bodies)).expect("put");
+    let (env, relay) = (env(), relay(db));
+    let outbox = Outbox::new(&env, &relay);
+    transaction!(db, |tx| outbox.put(tx, room, bodies)).expect("put");
 }
 
 async fn waiting(db: &Db) -> i64 {
@@ -94,9 +100,10 @@ async fn a_crash_between_append_and_delete_repeats_nothing() {
 async fn what_is_rolled_back_is_never_told() {
     for database in Database::ALL {
         let db = database.fresh().await;
-        let (env, body) = (env(), [joined(1)]);
+        let (env, relay, body) = (env(), relay(&db), [joined(1)]);
+        let outbox = Outbox::new(&env, &relay);
         let change = async |tx: &mut common::db::Tx| {
-            outbox::put(tx, &env, Uuid::now_v7(), &body).await?;
+            outbox.put(tx, Uuid::now_v7(), &body).await?;
             Err::<(), _>(DbError::Unavailable("on purpose".to_owned()))
         };
         transaction!(db, |tx| change(tx)).expect_err("rolled back");

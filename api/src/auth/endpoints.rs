@@ -213,11 +213,10 @@ impl Endpoints {
         let restored = withdrawal::restore(&cx.db, &cx.env, &input.0.restore_token, &device).await?;
         let grant = restored.ok_or(Code::BadRestoreToken)?;
         let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
-        if let Err(error) = meetups::members::come_back(&cx.db, &cx.env, user.id).await {
+        if let Err(error) = meetups::members::move_up_restored(&cx, user.id).await {
             // The account is restored; whoever joins or leaves next moves them up.
             tracing::warn!(%error, "someone restored may still wait for a free place");
         }
-        cx.relay.wake();
         Ok(Json(logged_in(&cx, user, grant)?))
     }
 

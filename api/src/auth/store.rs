@@ -9,8 +9,6 @@ use common::{
 };
 use uuid::Uuid;
 
-use crate::feeds;
-
 use super::{
     rules::ProfileChange,
     sessions::{self, Device, Grant},
@@ -189,34 +187,5 @@ pub async fn change_profile(db: &Db, user: Uuid, change: &ProfileChange) -> Resu
     changed.map_err(|error| match error {
         DbError::UniqueViolation(_) => AccountError::NicknameTaken,
         error => error.into(),
-    })
-}
-
-/// Replaces the password's hash `old` by `new` and ends every session of the user but `keep`. Returns the ids of the
-/// sessions that ended, or `None` if another request replaced the password meanwhile.
-///
-/// # Errors
-/// See [`DbError`].
-pub async fn replace_password(
-    db: &Db,
-    user: Uuid,
-    old: &str,
-    new: &str,
-    keep: Uuid,
-    now: Timestamp,
-) -> Result<Option<Vec<Uuid>>, DbError> {
-    transaction!(db, |tx| async {
-        let replaced = sql("UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?")
-            .bind(new)
-            .bind(user)
-            .bind(old)
-            .run(&mut *tx)
-            .await?;
-        if replaced == 0 {
-            return Ok(None);
-        }
-        // Whoever knew the old password may know the feed's address too.
-        feeds::store::forget(&mut *tx, user).await?;
-        Ok::<_, DbError>(Some(sessions::revoke_all_but(tx, user, Some(keep), now).await?))
     })
 }

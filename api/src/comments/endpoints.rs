@@ -42,6 +42,7 @@ no_content!(Deleted, " The comment is gone.");
 impl From<CommentError> for Failure {
     fn from(error: CommentError) -> Self {
         match error {
+            CommentError::NoAccount => Code::Unauthenticated.into(),
             CommentError::NotFound => Code::NotFound.into(),
             CommentError::NotTheAuthor => Code::NotTheAuthor.into(),
             CommentError::Db(error) => error.into(),
@@ -93,7 +94,6 @@ impl Endpoints {
         input: Input<CommentText>,
     ) -> Result<Written, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound]) }>> {
         let text = text(&input.0)?;
-        caller.account(&cx).await?;
         Ok(Written::Created(Json(store::write(&cx.db, &cx.env, id.0, caller.0.user, &text).await?)))
     }
 
@@ -111,7 +111,6 @@ impl Endpoints {
         input: Input<CommentText>,
     ) -> Result<Json<Comment>, Problem<{ SECURED | WITH_BODY | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
         let text = text(&input.0)?;
-        caller.account(&cx).await?;
         Ok(Json(store::edit(&cx.db, &cx.env, id.0, caller.0.user, &text).await?))
     }
 
@@ -127,7 +126,6 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Deleted, Problem<{ SECURED | codes(&[Code::NotFound, Code::NotTheAuthor]) }>> {
-        caller.account(&cx).await?;
         store::delete(&cx.db, id.0, caller.0.user).await?;
         Ok(Deleted::Done)
     }

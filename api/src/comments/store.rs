@@ -10,7 +10,10 @@ use uuid::Uuid;
 use wire::Person;
 
 use super::model::{Comment, MyComment};
-use crate::meetups::{members, store::MeetupError};
+use crate::{
+    auth::store as accounts,
+    meetups::{error::MeetupError, members},
+};
 
 /// Why a comment cannot be changed as asked.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,9 @@ pub enum CommentError {
     /// Someone else wrote it.
     #[error("someone else wrote it")]
     NotTheAuthor,
+    /// The account of the caller was withdrawn.
+    #[error("no such account")]
+    NoAccount,
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -116,6 +122,7 @@ pub async fn list_of(db: &Db, user: Uuid, before: Option<Uuid>, limit: u32) -> R
 pub async fn write(db: &Db, env: &Env, meetup: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
     let (id, now) = (env.ids.next_id(), env.clock.now());
     transaction!(db, |tx| async {
+        lock_author(tx, user).await?;
         members::lock(tx, meetup).await?;
         sql("INSERT INTO comments (id, meetup_id, user_id, text, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)")
             .bind(id)
@@ -131,6 +138,11 @@ pub async fn write(db: &Db, env: &Env, meetup: Uuid, user: Uuid, text: &str) -> 
     })
 }
 
+/// Locks the account of the caller, before the meetup's row as everywhere.
+async fn lock_author(tx: &mut Tx, user: Uuid) -> Result<(), CommentError> {
+    accounts::lock_active_user(tx, user).await?.map(drop).ok_or(CommentError::NoAccount)
+}
+
 async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
     let update = sql("UPDATE meetups SET comment_count = comment_count + ? WHERE id = ?");
     update.bind(by).bind(meetup).run(&mut *tx).await?;
@@ -144,6 +156,7 @@ async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
 pub async fn edit(db: &Db, env: &Env, id: Uuid, user: Uuid, text: &str) -> Result<Comment, CommentError> {
     let now = env.clock.now();
     transaction!(db, |tx| async {
+        lock_author(tx, user).await?;
         if find(&mut *tx, id).await?.user.id != user {
             return Err(CommentError::NotTheAuthor);
         }
@@ -159,6 +172,7 @@ pub async fn edit(db: &Db, env: &Env, id: Uuid, user: Uuid, text: &str) -> Resul
 /// See [`CommentError`].
 pub async fn delete(db: &Db, id: Uuid, user: Uuid) -> Result<(), CommentError> {
     transaction!(db, |tx| async {
+        lock_author(tx, user).await?;
         let comment = find(&mut *tx, id).await?;
         let meetup = members::lock(tx, comment.meetup_id).await?;
         if comment.user.id != user && meetup.host_id != user {

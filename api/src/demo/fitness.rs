@@ -14,7 +14,12 @@ use rand::{Rng, rngs::StdRng};
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::{DemoError, HOUR, people::Account, table::Table};
+use super::{
+    people::Account,
+    plan::DemoError,
+    table::Table,
+    time::{self, HOUR},
+};
 use crate::{
     actions::catalogue::{PRESETS, Preset},
     awards::{
@@ -120,19 +125,19 @@ struct Time {
 
 impl Time {
     fn midnight(&self, day: Day) -> Timestamp {
-        super::midnight(day, self.zone, self.now)
+        time::midnight(day, self.zone, self.now)
     }
 }
 
 /// A workout under way.
-struct Workout {
+struct OpenWorkout {
     id: Uuid,
     completed: Completed,
     started_at: Timestamp,
 }
 
 /// The monster that grows.
-struct Monster {
+struct GrowingMonster {
     id: Uuid,
     species: &'static str,
     experience: i64,
@@ -148,8 +153,8 @@ struct Life<'a> {
     routine: Uuid,
     preset: &'static Preset,
     actions: Actions,
-    workout: Option<Workout>,
-    monster: Option<Monster>,
+    workout: Option<OpenWorkout>,
+    monster: Option<GrowingMonster>,
     collected: Vec<String>,
     kept: i64,
     streaks: Vec<Run>,
@@ -228,7 +233,7 @@ impl<'a> Life<'a> {
         if self.monster.is_none() {
             self.draw(*at);
         }
-        let begin = || Workout { id: self.ids.next_id(), completed: Completed(0), started_at: *at };
+        let begin = || OpenWorkout { id: self.ids.next_id(), completed: Completed(0), started_at: *at };
         let mut workout = self.workout.take().unwrap_or_else(begin);
         for (cause, position) in (1..).zip(1..=self.actions.0.len()) {
             if workout.completed.has(position) {
@@ -248,7 +253,7 @@ impl<'a> Life<'a> {
         true
     }
 
-    fn award(&mut self, workout: &Workout, cause: i64, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
+    fn award(&mut self, workout: &OpenWorkout, cause: i64, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
         let amount = awards::cut(entitled, sum.experience);
         let row = [workout.id.into(), cause.into(), self.user.into(), day.into(), entitled.into(), amount.into()];
         self.rows.awards.push(row.into_iter().chain([at.into()]).collect());
@@ -264,7 +269,7 @@ impl<'a> Life<'a> {
     fn draw(&mut self, at: Timestamp) {
         let id = self.ids.next_id();
         let species = species::draw(&self.collected, self.rng.random()).id;
-        self.monster = Some(Monster { id, species, experience: 0, drawn_at: at });
+        self.monster = Some(GrowingMonster { id, species, experience: 0, drawn_at: at });
         let kept = std::mem::take(&mut self.kept);
         self.feed(kept, at);
     }
@@ -285,7 +290,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn write_workout(&mut self, workout: &Workout, finished_at: Option<Timestamp>) {
+    fn write_workout(&mut self, workout: &OpenWorkout, finished_at: Option<Timestamp>) {
         // Actions are completed in order, so the last one finishes.
         let finished_by = finished_at.map(|_| self.actions.0.len());
         self.rows.workouts.push(vec![
@@ -302,7 +307,7 @@ impl<'a> Life<'a> {
         ]);
     }
 
-    fn write_monster(&mut self, monster: &Monster, grown_at: Option<Timestamp>) {
+    fn write_monster(&mut self, monster: &GrowingMonster, grown_at: Option<Timestamp>) {
         self.rows.monsters.push(vec![
             monster.id.into(),
             self.user.into(),

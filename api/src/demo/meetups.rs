@@ -16,12 +16,18 @@ use uuid::Uuid;
 use wire::CloseReason;
 
 use super::{
-    DAY, DemoError, HOUR, Plan, between, midnight, moments, people::Account, reactions::Reactions, table::Table, words,
+    people::Account,
+    plan::{DemoError, Plan},
+    reactions::Reactions,
+    table::Table,
+    time::{DAY, HOUR, between, midnight, moments},
+    words,
 };
 use crate::{
     day::Day,
     meetups::{
-        model::{NewMeetup, Place, Region},
+        model::NewMeetup,
+        place::{Place, Region},
         rules::CAPACITY,
         store,
     },
@@ -50,7 +56,7 @@ enum Phase {
 const BESIDES: [Phase; 5] = [Phase::Over, Phase::UnderWay, Phase::Cancelled, Phase::Over, Phase::Near];
 
 /// A demo meetup. Members and people waiting are places in the list of accounts, with the moment when they came.
-pub(super) struct Meetup {
+pub(super) struct DemoMeetup {
     pub(super) id: Uuid,
     /// In the order in which they came, the host first.
     pub(super) members: Vec<(usize, Timestamp)>,
@@ -63,7 +69,7 @@ pub(super) struct Meetup {
     new: NewMeetup,
 }
 
-impl Meetup {
+impl DemoMeetup {
     /// Whether its room can be written to for a day at least.
     pub(super) fn stays_open(&self) -> bool {
         self.phase == Phase::Ahead
@@ -91,13 +97,13 @@ impl Meetup {
 }
 
 /// The meetups that were asked for, all ahead, and half as many besides; in the order in which they were opened.
-pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<Meetup> {
+pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<DemoMeetup> {
     let besides = BESIDES.into_iter().cycle().take(plan.meetups.div_ceil(2));
     let phases = std::iter::repeat_n(Phase::Ahead, plan.meetups).chain(besides);
     let now = env.clock.now();
-    let mut meetups: Vec<Meetup> =
+    let mut meetups: Vec<DemoMeetup> =
         phases.enumerate().map(|(number, phase)| draw_one(plan, number, phase, now, rng)).collect();
-    meetups.sort_by_key(Meetup::opened_at);
+    meetups.sort_by_key(DemoMeetup::opened_at);
     // Lists take the order of the ids for that of opening.
     for meetup in &mut meetups {
         meetup.id = env.ids.next_id();
@@ -105,7 +111,7 @@ pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<Meetup> {
     meetups
 }
 
-fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut StdRng) -> Meetup {
+fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut StdRng) -> DemoMeetup {
     let everyone_since = now - DAY * plan.days;
     let words = words::meetup(rng);
     let mut new = new_meetup(words, number, rng);
@@ -131,11 +137,11 @@ fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut S
     let members: Vec<(usize, Timestamp)> = places.by_ref().zip(since).collect();
     let full_at = members.last().map_or(opened_at, |(_, at)| *at);
     let waiting = places.zip(moments(rng, full_at, until, waiting)).collect();
-    Meetup { id: Uuid::nil(), members, closed, until, phase, waiting, new }
+    DemoMeetup { id: Uuid::nil(), members, closed, until, phase, waiting, new }
 }
 
 /// Where and what for, with the times to be set.
-fn new_meetup(words: &words::Meetup, number: usize, rng: &mut StdRng) -> NewMeetup {
+fn new_meetup(words: &words::MeetupWords, number: usize, rng: &mut StdRng) -> NewMeetup {
     let place = words::place(rng);
     let region =
         Region {
@@ -168,7 +174,7 @@ fn times(
     phase: Phase,
     now: Timestamp,
     everyone_since: Timestamp,
-    words: &words::Meetup,
+    words: &words::MeetupWords,
     rng: &mut StdRng,
 ) -> (Timestamp, Timestamp) {
     let half_hour = Duration::from_millis(HALF_HOUR_MS.unsigned_abs());
@@ -198,7 +204,7 @@ fn times(
 /// Writes meetups with their people, likes and comments.
 pub(super) async fn insert(
     backends: &Backends,
-    meetups: &[Meetup],
+    meetups: &[DemoMeetup],
     accounts: &[Account],
     rng: &mut StdRng,
 ) -> Result<(), DemoError> {
@@ -207,7 +213,7 @@ pub(super) async fn insert(
     let mut members = Table::new("meetup_members", &["meetup_id", "user_id", "state", "since"]);
     let mut reactions = Reactions::new();
     for meetup in meetups {
-        let (likes, comments) = reactions.draw(meetup, accounts, &backends.env, rng);
+        let (likes, comments) = reactions.draw((meetup.id, meetup.opened_at()), accounts, &backends.env, rng);
         rows.push_named(meetup.row(accounts, likes, comments));
         store::term_rows(meetup.id, &meetup.new).into_iter().for_each(|row| terms.push(row));
         for (people, state) in [(&meetup.members, MemberState::Member), (&meetup.waiting, MemberState::Waiting)] {

@@ -7,76 +7,31 @@
 mod fitness;
 mod meetups;
 mod people;
+mod plan;
 mod reactions;
 mod table;
 mod talk;
+mod time;
 mod words;
 
 use std::{io, time::Duration};
 
-use chrono::NaiveTime;
-use chrono_tz::Tz;
 use common::{
     bootstrap::Backends,
     config::{Config, Profile},
-    db::DbError,
-    rooms::RoomError,
-    time::Timestamp,
 };
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 
-use self::{meetups::Meetup, people::Account};
-use crate::{day::Day, problem::Failure};
+pub use self::plan::{DemoError, PASSWORD, Plan};
+use self::{meetups::DemoMeetup, people::Account};
+use crate::problem::Failure;
 
-/// The password of every demo account.
-pub const PASSWORD: &str = "mingizuk-demo-1";
 /// How long the access tokens of the list are valid.
 pub const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Meetups written together.
 const TOGETHER: usize = 200;
 /// Days of workouts, at most.
 const MAX_DAYS: u32 = 1_000;
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// How much data to make.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// Accounts.
-    pub users: usize,
-    /// Meetups ahead, each with a room that can be written to for as long as the tokens are valid. Half as many besides are
-    /// near, under way, over or cancelled.
-    pub meetups: usize,
-    /// Members of each meetup, its host among them.
-    pub members: usize,
-    /// Days that everyone has had an account and worked out on, more or less often.
-    pub days: u32,
-    /// The same seed on an empty database makes the same people say the same things.
-    pub seed: u64,
-}
-
-/// Why there is no demo data.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// The profile is production.
-    #[error("demo data is refused in the production profile (MINGIZUK_ENV)")]
-    Production,
-    /// The numbers do not fit each other.
-    #[error("--members must be between 1 and --users, --users at most 1,000,000, and --days at most 1,000")]
-    Plan,
-    /// The database.
-    #[error("the demo data could not be stored: {0}")]
-    Db(#[from] DbError),
-    /// The room log.
-    #[error("the demo rooms could not be filled: {0}")]
-    Rooms(#[from] RoomError),
-    /// Hashing or signing.
-    #[error("the demo accounts could not be made: {0}")]
-    Accounts(#[from] Failure),
-    /// The file of the tokens.
-    #[error("the tokens could not be written: {0}")]
-    File(#[from] io::Error),
-}
 
 /// Whether the profile takes demo data.
 ///
@@ -107,28 +62,10 @@ pub async fn fill(backends: &Backends, plan: Plan, tokens: &mut (dyn io::Write +
     write_tokens(backends, &accounts, &meetups, tokens)
 }
 
-/// When a day begins somewhere; `otherwise` where the calendar ends.
-fn midnight(day: Day, zone: Tz, otherwise: Timestamp) -> Timestamp {
-    let midnight = day.date().and_time(NaiveTime::MIN).and_local_timezone(zone);
-    midnight.earliest().map_or(otherwise, |midnight| midnight.to_utc().into())
-}
-
-/// Some moment from `from` on, until `until` if that is later.
-fn between(rng: &mut StdRng, from: Timestamp, until: Timestamp) -> Timestamp {
-    Timestamp(rng.random_range(from.0..=until.0.max(from.0)))
-}
-
-/// So many moments, in their order.
-fn moments(rng: &mut StdRng, from: Timestamp, until: Timestamp, count: usize) -> Vec<Timestamp> {
-    let mut moments: Vec<Timestamp> = (0..count).map(|_| between(rng, from, until)).collect();
-    moments.sort_unstable();
-    moments
-}
-
 fn write_tokens(
     backends: &Backends,
     accounts: &[Account],
-    meetups: &[Meetup],
+    meetups: &[DemoMeetup],
     tokens: &mut (dyn io::Write + Send),
 ) -> Result<(), DemoError> {
     writeln!(tokens, "user_id,nickname,access_token,room_id")?;

@@ -12,7 +12,12 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use uuid::Uuid;
 use wire::Person;
 
-use super::{DAY, DemoError, PASSWORD, Plan, table::Table, words};
+use super::{
+    plan::{DemoError, PASSWORD, Plan},
+    table::Table,
+    time::DAY,
+    words,
+};
 use crate::auth::{passwords::Passwords, rules::DEFAULT_WEEK_START};
 
 /// Accounts written together.

@@ -1,9 +1,10 @@
 //! What people think of the demo meetups: likes and comments.
 
-use common::ids::Env;
+use common::{ids::Env, time::Timestamp};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use uuid::Uuid;
 
-use super::{meetups::Meetup, moments, people::Account, table::Table, words};
+use super::{people::Account, table::Table, time::moments, words};
 
 /// Likes and comments of a meetup, at most.
 const LIKES: usize = 12;
@@ -25,26 +26,27 @@ impl Reactions {
         }
     }
 
-    /// Lets some of the accounts like a meetup, each once, and comment on it. Returns how many likes and comments there are.
+    /// Lets some of the accounts like a meetup, each once, and comment on it, from when it was opened until now. Returns the
+    /// numbers of likes and comments.
     pub(super) fn draw(
         &mut self,
-        meetup: &Meetup,
+        (meetup, opened_at): (Uuid, Timestamp),
         accounts: &[Account],
         env: &Env,
         rng: &mut StdRng,
     ) -> (usize, usize) {
-        let (from, until) = (meetup.opened_at(), env.clock.now());
+        let (from, until) = (opened_at, env.clock.now());
         let likes = rng.random_range(0..=LIKES).min(accounts.len());
         let people: Vec<&Account> = accounts.choose_multiple(rng, likes).collect();
         for (account, at) in people.into_iter().zip(moments(rng, from, until, likes)) {
-            self.likes.push(vec![meetup.id.into(), account.person.id.into(), at.into()]);
+            self.likes.push(vec![meetup.into(), account.person.id.into(), at.into()]);
         }
         let comments = rng.random_range(0..=COMMENTS);
         for at in moments(rng, from, until, comments) {
             let author = &accounts[rng.random_range(0..accounts.len())];
             let (id, text) = (env.ids.next_id(), words::comment(rng));
             let author = author.person.id;
-            self.comments.push(vec![id.into(), meetup.id.into(), author.into(), text.into(), at.into(), at.into()]);
+            self.comments.push(vec![id.into(), meetup.into(), author.into(), text.into(), at.into(), at.into()]);
         }
         (likes, comments)
     }

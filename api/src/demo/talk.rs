@@ -12,7 +12,13 @@ use rand::{Rng, rngs::StdRng};
 use uuid::Uuid;
 use wire::{Body, Change, Role};
 
-use super::{DemoError, between, meetups::Meetup, moments, people::Account, words};
+use super::{
+    meetups::DemoMeetup,
+    people::Account,
+    plan::DemoError,
+    time::{between, moments},
+    words,
+};
 
 /// Rooms that are written at the same time.
 const TOGETHER: usize = 16;
@@ -25,7 +31,7 @@ const PAUSE: std::ops::RangeInclusive<u64> = 4..=150;
 /// Fills the rooms of meetups.
 pub(super) async fn fill(
     backends: &Backends,
-    meetups: &[Meetup],
+    meetups: &[DemoMeetup],
     accounts: &[Account],
     rng: &mut StdRng,
 ) -> Result<(), DemoError> {
@@ -42,7 +48,7 @@ async fn append_all(rooms: &dyn RoomStore, room: Uuid, drafts: Vec<Draft>) -> Re
 
 /// The log of a room that is thought up.
 struct Log<'a> {
-    meetup: &'a Meetup,
+    meetup: &'a DemoMeetup,
     accounts: &'a [Account],
     backends: &'a Backends,
     rng: &'a mut StdRng,

@@ -51,7 +51,7 @@ pub(super) struct Place {
 }
 
 /// A meetup, and the hours of the day at which it may begin.
-pub(super) struct Meetup {
+pub(super) struct MeetupWords {
     pub(super) title: &'static str,
     pub(super) description: &'static str,
     pub(super) from: u32,
@@ -68,8 +68,8 @@ const fn spot(
     Place { name, road_address, lot_address, sigungu, region_code, latitude, longitude }
 }
 
-const fn meet(title: &'static str, [from, until]: [u32; 2], description: &'static str) -> Meetup {
-    Meetup { title, description, from, until }
+const fn meet(title: &'static str, [from, until]: [u32; 2], description: &'static str) -> MeetupWords {
+    MeetupWords { title, description, from, until }
 }
 
 const PLACES: [Place; 10] = [
@@ -139,7 +139,7 @@ const PLACES: [Place; 10] = [
     ),
 ];
 
-const MEETUPS: [Meetup; 8] = [
+const MEETUPS: [MeetupWords; 8] = [
     meet("점심 스트레칭", [12, 12], "점심 먹고 30분만 같이 몸을 풀어요. 운동복은 없어도 괜찮아요."),
     meet("퇴근길 걷기", [18, 20], "퇴근하고 천천히 5km 걸어요. 이야기하면서 걷는 모임이에요."),
     meet("아침 요가 모임", [6, 8], "하루를 요가로 시작해요. 매트만 가져오세요."),
@@ -203,7 +203,7 @@ pub(super) fn place(rng: &mut impl Rng) -> &'static Place {
 }
 
 /// Something to meet for.
-pub(super) fn meetup(rng: &mut impl Rng) -> &'static Meetup {
+pub(super) fn meetup(rng: &mut impl Rng) -> &'static MeetupWords {
     MEETUPS.choose(rng).unwrap_or(&MEETUPS[0])
 }
 

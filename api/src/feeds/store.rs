@@ -7,7 +7,7 @@ use common::{
 };
 use uuid::Uuid;
 
-use crate::meetups::store::{COLUMNS, FROM, MeetupRow};
+use crate::meetups::row::{COLUMNS, FROM, MeetupRow};
 
 /// Meetups of a feed, at most.
 const MAX_EVENTS: u32 = 200;

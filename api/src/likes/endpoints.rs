@@ -45,7 +45,6 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        caller.account(&cx).await?;
         let like_count = store::set(&cx.db, &cx.env, id.0, caller.0.user, true).await?;
         Ok(Json(Likes { liked: true, like_count }))
     }
@@ -60,7 +59,6 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Json<Likes>, Problem<{ SECURED | codes(&[Code::NotFound]) }>> {
-        caller.account(&cx).await?;
         let like_count = store::set(&cx.db, &cx.env, id.0, caller.0.user, false).await?;
         Ok(Json(Likes { liked: false, like_count }))
     }

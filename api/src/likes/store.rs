@@ -7,7 +7,10 @@ use common::{
 };
 use uuid::Uuid;
 
-use crate::meetups::{members, store::MeetupError};
+use crate::{
+    auth::store as accounts,
+    meetups::{error::MeetupError, members},
+};
 
 /// Whether someone likes a meetup.
 ///
@@ -21,12 +24,13 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<b
 /// Likes a meetup, or likes it no more; doing so twice is the same as once. Returns how many like it now.
 ///
 /// # Errors
-/// [`MeetupError::NotFound`], or the database's.
+/// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], or the database's.
 pub async fn set(db: &Db, env: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
     transaction!(db, |tx| set_in(tx, env, meetup, user, likes))
 }
 
 async fn set_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid, likes: bool) -> Result<i64, MeetupError> {
+    accounts::lock_active_user(tx, user).await?.ok_or(MeetupError::NoAccount)?;
     members::lock(tx, meetup).await?;
     let change = match (find(&mut *tx, meetup, user).await?, likes) {
         (false, true) => {

@@ -6,7 +6,7 @@ use poem_openapi::{OpenApi, payload::Json};
 use super::{
     export::{self, model::Export},
     model::{PasswordChange, Profile, ProfileChanges},
-    rules, withdrawal,
+    password, rules, withdrawal,
 };
 use crate::{
     auth::{rules as account_rules, store},
@@ -69,7 +69,7 @@ impl Endpoints {
         }
         let new = cx.passwords.hash(new_password).await?;
         let (user, session, now) = (caller.0.user, caller.0.session, cx.env.clock.now());
-        let ended = store::replace_password(&cx.db, user, &old.unwrap_or_default(), &new, session, now).await?;
+        let ended = password::replace_password(&cx.db, user, &old.unwrap_or_default(), &new, session, now).await?;
         ended.ok_or(Code::WrongPassword)?;
         cx.sessions_ended(user).await;
         Ok(Changed::Done)
@@ -82,8 +82,7 @@ impl Endpoints {
     /// account is removed with what is its own. Chat messages stay, from "탈퇴한 회원".
     #[oai(path = "/", method = "delete", operation_id = "withdraw")]
     async fn withdraw(&self, cx: Data<&Context>, caller: Caller) -> Result<Changed, Problem<SECURED>> {
-        withdrawal::withdraw(&cx.db, &cx.env, caller.0.user).await?;
-        cx.relay.wake();
+        withdrawal::withdraw(&cx, caller.0.user).await?;
         cx.sessions_ended(caller.0.user).await;
         Ok(Changed::Done)
     }

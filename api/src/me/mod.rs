@@ -3,6 +3,7 @@
 pub mod endpoints;
 pub mod export;
 pub mod model;
+pub mod password;
 pub mod purge;
 pub mod rules;
 pub mod withdrawal;

@@ -19,7 +19,7 @@ use super::rules;
 use crate::{
     auth::store,
     context::Context,
-    meetups::{members, store::MeetupError},
+    meetups::{error::MeetupError, members},
 };
 
 /// Accounts or memberships looked at together.
@@ -133,7 +133,7 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
         let Some((last,)) = open.last() else { return Ok(()) };
         after = *last;
         for (meetup,) in open {
-            members::leave(&cx.db, &cx.env, meetup, user).await?;
+            members::leave_withdrawn(cx, meetup, user).await?;
         }
     }
 }

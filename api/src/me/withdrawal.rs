@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use common::{
+    bootstrap::Backends,
     config::Secret,
     db::{Db, DbError, Tx, sql},
     ids::Env,
+    outbox_transaction,
     time::Timestamp,
     transaction,
 };
@@ -24,13 +26,13 @@ use crate::{
 const RESTORE_TTL: Duration = Duration::from_secs(600);
 
 /// Withdraws an account: its sessions end and the upcoming meetups it hosts are cancelled. Withdrawing twice is the same
-/// as once. The caller wakes the relay and tells the gateways.
+/// as once. The caller tells the gateways.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn withdraw(db: &Db, env: &Env, user: Uuid) -> Result<(), DbError> {
-    let now = env.clock.now();
-    transaction!(db, |tx| async {
+pub async fn withdraw(backends: &Backends, user: Uuid) -> Result<(), DbError> {
+    let now = backends.env.clock.now();
+    outbox_transaction!(backends, |tx, outbox| async {
         let withdrawn = sql("UPDATE users SET withdrawn_at = ? WHERE id = ? AND withdrawn_at IS NULL")
             .bind(now)
             .bind(user)
@@ -38,7 +40,7 @@ pub async fn withdraw(db: &Db, env: &Env, user: Uuid) -> Result<(), DbError> {
             .await?;
         if withdrawn > 0 {
             sessions::revoke_all_but(tx, user, None, now).await?;
-            cancel::cancel_upcoming_of(tx, env, user).await?;
+            cancel::cancel_upcoming_of(tx, outbox, user).await?;
         }
         Ok::<_, DbError>(())
     })

@@ -1,22 +1,21 @@
-//! Calling meetups off, in SQL, under the locks of their rows.
+//! Cancellation of meetups in SQL, under the locks of their rows.
 
 use common::{
     db::{DbError, Tx, sql},
-    ids::Env,
-    outbox,
+    outbox::Outbox,
 };
 use uuid::Uuid;
 use wire::{Body, CloseReason};
 
-/// Meetups called off by one statement, at most.
+/// Meetups cancelled by one statement, at most.
 const BATCH: u32 = 200;
 
-/// Calls off every meetup of a host that has not begun, and has its room told. The caller wakes the relay after commit.
+/// Cancels every meetup of a host that has not begun, and queues the `closed` entries of their rooms.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_upcoming_of(tx: &mut Tx, env: &Env, host: Uuid) -> Result<(), DbError> {
-    let now = env.clock.now();
+pub async fn cancel_upcoming_of(tx: &mut Tx, outbox: &Outbox<'_>, host: Uuid) -> Result<(), DbError> {
+    let now = outbox.env.clock.now();
     loop {
         let select = format!(
             "SELECT id FROM meetups WHERE host_id = ? AND cancelled_at IS NULL AND starts_at > ? ORDER BY id LIMIT ?{}",
@@ -26,16 +25,16 @@ pub async fn cancel_upcoming_of(tx: &mut Tx, env: &Env, host: Uuid) -> Result<()
         if upcoming.is_empty() {
             return Ok(());
         }
-        cancel_locked(tx, env, upcoming.into_iter().map(|(id,)| id).collect()).await?;
+        cancel_locked(tx, outbox, upcoming.into_iter().map(|(id,)| id).collect()).await?;
     }
 }
 
-/// Calls off meetups whose rows the transaction has locked, and has their rooms told.
+/// Cancels meetups whose rows the transaction has locked, and queues the `closed` entries of their rooms.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn cancel_locked(tx: &mut Tx, env: &Env, meetups: Vec<Uuid>) -> Result<(), DbError> {
-    let now = env.clock.now();
+pub async fn cancel_locked(tx: &mut Tx, outbox: &Outbox<'_>, meetups: Vec<Uuid>) -> Result<(), DbError> {
+    let now = outbox.env.clock.now();
     sql("UPDATE meetups SET cancelled_at = ?, updated_at = ? WHERE id IN ")
         .bind(now)
         .bind(now)
@@ -43,5 +42,5 @@ pub async fn cancel_locked(tx: &mut Tx, env: &Env, meetups: Vec<Uuid>) -> Result
         .run(&mut *tx)
         .await?;
     let closed = Body::Closed { reason: CloseReason::Cancelled };
-    outbox::put_all(tx, env, meetups.into_iter().map(|meetup| (meetup, &closed))).await
+    outbox.put_all(tx, meetups.into_iter().map(|meetup| (meetup, &closed))).await
 }

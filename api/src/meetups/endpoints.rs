@@ -14,12 +14,14 @@ use uuid::Uuid;
 use wire::{Person, Role};
 
 use super::{
+    error::MeetupError,
     grid::Circle,
     host, members,
     model::{Meetup, MeetupChanges, Member, Mine, MyMembership, NewHost, NewMeetup, Sort, State},
+    row::MeetupRow,
     rules,
     search::{self, Position, Search},
-    store::{self, MeetupError, MeetupRow},
+    store, terms,
 };
 use crate::{
     caller::{Caller, Visitor},
@@ -129,7 +131,7 @@ impl Endpoints {
         let limit = page::limit(limit.0)?;
         let mut fields = Fields::new();
         let text = q.0.filter(|q| !q.trim().is_empty()).map(|q| fields.text("q", &q, SEARCH_CHARS));
-        fields.check(text.as_deref().is_none_or(search::has_words), "q", "malformed");
+        fields.check(text.as_deref().is_none_or(terms::has_words), "q", "malformed");
         let circle = circle(&mut fields, lat.0, lng.0, radius.0);
         let digits = |code: &String| (1..=10).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
         fields.check(region.0.as_ref().is_none_or(digits), "region", "malformed");
@@ -183,9 +185,7 @@ impl Endpoints {
         input: Input<MeetupChanges>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::CapacityBelowMembers]) }>>
     {
-        caller.account(&cx).await?;
-        let row = host::change(&cx.db, &cx.env, id.0, caller.0.user, &input.0).await?;
-        cx.relay.wake();
+        let row = host::change(&cx, id.0, caller.0.user, &input.0).await?;
         Ok(Json(row.into_meetup(cx.env.clock.now())))
     }
 
@@ -202,9 +202,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::MeetupOver]) }>> {
-        caller.account(&cx).await?;
-        host::cancel(&cx.db, &cx.env, id.0, caller.0.user).await?;
-        cx.relay.wake();
+        host::cancel(&cx, id.0, caller.0.user).await?;
         Ok(Done::Done)
     }
 
@@ -221,9 +219,7 @@ impl Endpoints {
         id: Path<Uuid>,
         input: Input<NewHost>,
     ) -> Result<Json<Meetup>, Problem<{ HOST | WITH_BODY | codes(&[Code::MeetupOver, Code::HostMustBeMember]) }>> {
-        caller.account(&cx).await?;
-        let row = host::hand_over(&cx.db, &cx.env, id.0, caller.0.user, input.0.user_id).await?;
-        cx.relay.wake();
+        let row = host::hand_over(&cx, id.0, caller.0.user, input.0.user_id).await?;
         Ok(Json(row.into_meetup(cx.env.clock.now())))
     }
 
@@ -242,9 +238,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::user_id")]
         user_id: Path<Uuid>,
     ) -> Result<Done, Problem<{ HOST | codes(&[Code::HostCannotLeave]) }>> {
-        caller.account(&cx).await?;
-        host::remove(&cx.db, &cx.env, id.0, caller.0.user, user_id.0).await?;
-        cx.relay.wake();
+        host::remove(&cx, id.0, caller.0.user, user_id.0).await?;
         Ok(Done::Done)
     }
 
@@ -263,9 +257,7 @@ impl Endpoints {
         Json<MyMembership>,
         Problem<{ SECURED | codes(&[Code::NotFound, Code::MeetupOver, Code::RemovedFromMeetup]) }>,
     > {
-        caller.account(&cx).await?;
-        let row = members::join(&cx.db, &cx.env, id.0, caller.0.user).await?;
-        cx.relay.wake();
+        let row = members::join(&cx, id.0, caller.0.user).await?;
         Ok(Json(MyMembership::of(&row).ok_or(Code::RemovedFromMeetup)?))
     }
 
@@ -281,9 +273,7 @@ impl Endpoints {
         #[oai(example = "crate::examples::id")]
         id: Path<Uuid>,
     ) -> Result<Left, Problem<{ SECURED | codes(&[Code::NotFound, Code::HostCannotLeave]) }>> {
-        caller.account(&cx).await?;
-        members::leave(&cx.db, &cx.env, id.0, caller.0.user).await?;
-        cx.relay.wake();
+        members::leave(&cx, id.0, caller.0.user).await?;
         Ok(Left::Done)
     }
 

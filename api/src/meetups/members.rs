@@ -1,17 +1,21 @@
-//! Who takes part in a meetup, in SQL. Every change holds the lock of the meetup's row.
+//! Members and waiting list of a meetup in SQL: joining, leaving, and moving up.
+//!
+//! Every change holds the lock of the meetup's row, so that no race admits more people than there are places. Where both
+//! are locked, an account's row is locked before a meetup's.
 
 use common::{
-    db::{Db, DbError, Executor, Tx, sql},
-    ids::Env,
+    bootstrap::Backends,
+    db::{DbError, Executor, Tx, sql},
     membership::MemberState,
-    outbox,
+    outbox::Outbox,
+    outbox_transaction,
     time::Timestamp,
-    transaction,
 };
 use uuid::Uuid;
 use wire::{Body, Change, Person};
 
-use super::store::MeetupError;
+use super::{error::MeetupError, row::MembershipRow};
+use crate::auth::store as accounts;
 
 /// People moved up by one statement, at most.
 const BATCH: i64 = 200;
@@ -57,23 +61,7 @@ pub async fn lock(tx: &mut Tx, meetup: Uuid) -> Result<Locked, MeetupError> {
     sql(select).bind(meetup).optional(tx).await?.ok_or(MeetupError::NotFound)
 }
 
-/// Someone's row in a meetup.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct MembershipRow {
-    /// See [`MemberState`].
-    pub state: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-impl MembershipRow {
-    /// Whether it says this.
-    pub fn is(&self, state: MemberState) -> bool {
-        self.state == state.as_str()
-    }
-}
-
-/// Someone's row in a meetup.
+/// The row of a user in a meetup.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -85,11 +73,11 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<O
         .await
 }
 
-/// Which of `meetups`, few, someone has a row in.
+/// Those of `meetups`, one page at most, in which a user has a row.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn among(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+pub async fn with_row(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     let find = sql("SELECT meetup_id FROM meetup_members WHERE user_id = ? AND meetup_id IN ").bind(user);
     let found: Vec<(Uuid,)> = find.push_list(meetups.iter().copied()).all(executor).await?;
     Ok(found.into_iter().map(|(meetup,)| meetup).collect())
@@ -98,15 +86,19 @@ pub async fn among(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> Res
 /// Joins a meetup, or its waiting list when it is full. Joining twice is the same as once.
 ///
 /// # Errors
-/// [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the database's.
-pub async fn join(db: &Db, env: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
-    transaction!(db, |tx| join_in(tx, env, meetup, user))
+/// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the
+/// database's.
+pub async fn join(backends: &Backends, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    outbox_transaction!(backends, |tx, outbox| async {
+        accounts::lock_active_user(tx, user).await?.ok_or(MeetupError::NoAccount)?;
+        join_locked(tx, outbox, meetup, user).await
+    })
 }
 
-async fn join_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
-    let (mut locked, now) = (lock(tx, meetup).await?, env.clock.now());
-    if has_left_someone_waiting(&locked, now) {
-        move_up(tx, env, meetup, locked.free_places()).await?;
+async fn join_locked(tx: &mut Tx, outbox: &Outbox<'_>, meetup: Uuid, user: Uuid) -> Result<MembershipRow, MeetupError> {
+    let (mut locked, now) = (lock(tx, meetup).await?, outbox.env.clock.now());
+    if has_unclaimed_place(&locked, now) {
+        move_up(tx, outbox, meetup, locked.free_places()).await?;
         locked = lock(tx, meetup).await?;
     }
     match find(&mut *tx, meetup, user).await? {
@@ -117,7 +109,7 @@ async fn join_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<Mem
     }
     let state = if locked.free_places() > 0 { MemberState::Member } else { MemberState::Waiting };
     let since = match state {
-        MemberState::Waiting => behind_all(tx, meetup, now).await?,
+        MemberState::Waiting => after_last_waiting(tx, meetup, now).await?,
         _ => now,
     };
     sql("INSERT INTO meetup_members (meetup_id, user_id, state, since) VALUES (?, ?, ?, ?)")
@@ -127,23 +119,24 @@ async fn join_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<Mem
         .bind(since)
         .run(&mut *tx)
         .await?;
-    count(&mut *tx, meetup, state, 1).await?;
+    adjust_count(&mut *tx, meetup, state, 1).await?;
     if state == MemberState::Member {
-        tell(tx, env, meetup, user, Change::Joined).await?;
+        put_member_entry(tx, outbox, meetup, user, Change::Joined).await?;
     }
     Ok(MembershipRow { state: state.as_str().to_owned(), since })
 }
 
-/// Whether someone waits although there is a place: they had withdrawn when it became free, and have come back.
-fn has_left_someone_waiting(locked: &Locked, now: Timestamp) -> bool {
+/// Whether a place is free while somebody waits: everybody who waited had withdrawn when it became free, and one has
+/// restored the account since.
+fn has_unclaimed_place(locked: &Locked, now: Timestamp) -> bool {
     locked.waiting_count > 0 && locked.free_places() > 0 && !locked.is_over(now)
 }
 
-/// Gives someone who has come back the places that became free while they were away.
+/// Gives a restored account the places that became free while it was withdrawn.
 ///
 /// # Errors
 /// See [`MeetupError`].
-pub async fn come_back(db: &Db, env: &Env, user: Uuid) -> Result<(), MeetupError> {
+pub async fn move_up_restored(backends: &Backends, user: Uuid) -> Result<(), MeetupError> {
     let mut after = Uuid::nil();
     loop {
         let waits: Vec<(Uuid,)> = sql("SELECT m.id FROM meetup_members mm JOIN meetups m ON m.id = mm.meetup_id \
@@ -152,17 +145,17 @@ pub async fn come_back(db: &Db, env: &Env, user: Uuid) -> Result<(), MeetupError
         .bind(user)
         .bind(MemberState::Waiting.as_str())
         .bind(after)
-        .bind(env.clock.now())
+        .bind(backends.env.clock.now())
         .bind(BATCH)
-        .all(db)
+        .all(&backends.db)
         .await?;
         let Some((last,)) = waits.last() else { return Ok(()) };
         after = *last;
         for (meetup,) in waits {
-            transaction!(db, |tx| async {
+            outbox_transaction!(backends, |tx, outbox| async {
                 let locked = lock(tx, meetup).await?;
-                if has_left_someone_waiting(&locked, env.clock.now()) {
-                    move_up(tx, env, meetup, locked.free_places()).await?;
+                if has_unclaimed_place(&locked, outbox.env.clock.now()) {
+                    move_up(tx, outbox, meetup, locked.free_places()).await?;
                 }
                 Ok::<_, MeetupError>(())
             })?;
@@ -170,9 +163,9 @@ pub async fn come_back(db: &Db, env: &Env, user: Uuid) -> Result<(), MeetupError
     }
 }
 
-/// A time later than that of everyone who waits: two who come within a millisecond, or to services whose clocks differ, wait in the
-/// order in which they came.
-async fn behind_all(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timestamp, DbError> {
+/// A time later than that of everybody who waits: two who join within a millisecond, or at services whose clocks differ,
+/// wait in the order in which they joined.
+async fn after_last_waiting(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timestamp, DbError> {
     let last: Option<Timestamp> =
         sql("SELECT since FROM meetup_members WHERE meetup_id = ? AND state = ? ORDER BY since DESC LIMIT 1")
             .bind(meetup)
@@ -185,12 +178,23 @@ async fn behind_all(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result<Timesta
 /// Leaves a meetup or its waiting list; whoever waits longest moves up. Leaving twice is the same as once.
 ///
 /// # Errors
-/// [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
-pub async fn leave(db: &Db, env: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
-    transaction!(db, |tx| leave_in(tx, env, meetup, user))
+/// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
+pub async fn leave(backends: &Backends, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    outbox_transaction!(backends, |tx, outbox| async {
+        accounts::lock_active_user(tx, user).await?.ok_or(MeetupError::NoAccount)?;
+        leave_locked(tx, outbox, meetup, user).await
+    })
 }
 
-async fn leave_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+/// As [`leave`], for an account that is withdrawn and about to be purged.
+///
+/// # Errors
+/// [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.
+pub async fn leave_withdrawn(backends: &Backends, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
+    outbox_transaction!(backends, |tx, outbox| leave_locked(tx, outbox, meetup, user))
+}
+
+async fn leave_locked(tx: &mut Tx, outbox: &Outbox<'_>, meetup: Uuid, user: Uuid) -> Result<(), MeetupError> {
     let locked = lock(tx, meetup).await?;
     if locked.host_id == user {
         return Err(MeetupError::HostCannotLeave);
@@ -200,12 +204,12 @@ async fn leave_in(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid) -> Result<()
     };
     sql("DELETE FROM meetup_members WHERE meetup_id = ? AND user_id = ?").bind(meetup).bind(user).run(&mut *tx).await?;
     if row.is(MemberState::Waiting) {
-        return Ok(count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
+        return Ok(adjust_count(&mut *tx, meetup, MemberState::Waiting, -1).await?);
     }
-    count(&mut *tx, meetup, MemberState::Member, -1).await?;
-    tell(tx, env, meetup, user, Change::Left).await?;
-    if !locked.is_over(env.clock.now()) {
-        move_up(tx, env, meetup, locked.free_places().saturating_add(1)).await?;
+    adjust_count(&mut *tx, meetup, MemberState::Member, -1).await?;
+    put_member_entry(tx, outbox, meetup, user, Change::Left).await?;
+    if !locked.is_over(outbox.env.clock.now()) {
+        move_up(tx, outbox, meetup, locked.free_places().saturating_add(1)).await?;
     }
     Ok(())
 }
@@ -216,14 +220,14 @@ struct Waiting {
     nickname: String,
 }
 
-/// Gives free places to those who wait longest; in a meetup without a limit, to everyone who waits. Whoever has withdrawn keeps
-/// waiting: they may come back.
+/// Gives free places to those who wait longest; in a meetup without a limit, to everybody who waits. A withdrawn account
+/// keeps its place in the waiting list: it may be restored.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn move_up(tx: &mut Tx, env: &Env, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
+pub async fn move_up(tx: &mut Tx, outbox: &Outbox<'_>, meetup: Uuid, mut places: i64) -> Result<(), DbError> {
     while places > 0 {
-        let moved = move_up_batch(tx, env, meetup, places.min(BATCH)).await?;
+        let moved = move_up_batch(tx, outbox, meetup, places.min(BATCH)).await?;
         if moved < BATCH {
             return Ok(());
         }
@@ -233,7 +237,7 @@ pub async fn move_up(tx: &mut Tx, env: &Env, meetup: Uuid, mut places: i64) -> R
 }
 
 /// Returns how many moved up.
-async fn move_up_batch(tx: &mut Tx, env: &Env, meetup: Uuid, places: i64) -> Result<i64, DbError> {
+async fn move_up_batch(tx: &mut Tx, outbox: &Outbox<'_>, meetup: Uuid, places: i64) -> Result<i64, DbError> {
     let next: Vec<Waiting> =
         sql("SELECT mm.user_id, u.nickname FROM meetup_members mm JOIN users u ON u.id = mm.user_id \
          WHERE mm.meetup_id = ? AND mm.state = ? AND u.withdrawn_at IS NULL ORDER BY mm.since, mm.user_id LIMIT ?")
@@ -247,41 +251,47 @@ async fn move_up_batch(tx: &mut Tx, env: &Env, meetup: Uuid, places: i64) -> Res
     }
     sql("UPDATE meetup_members SET state = ?, since = ? WHERE meetup_id = ? AND user_id IN ")
         .bind(MemberState::Member.as_str())
-        .bind(env.clock.now())
+        .bind(outbox.env.clock.now())
         .bind(meetup)
         .push_list(next.iter().map(|waiting| waiting.user_id))
         .run(&mut *tx)
         .await?;
     let moved = i64::try_from(next.len()).unwrap_or(i64::MAX);
-    count(&mut *tx, meetup, MemberState::Member, moved).await?;
-    count(&mut *tx, meetup, MemberState::Waiting, -moved).await?;
+    adjust_count(&mut *tx, meetup, MemberState::Member, moved).await?;
+    adjust_count(&mut *tx, meetup, MemberState::Waiting, -moved).await?;
     let joined = |waiting: Waiting| {
         let user = Person { id: waiting.user_id, nickname: waiting.nickname };
         Body::Member { user, change: Change::Joined }
     };
     let bodies: Vec<Body> = next.into_iter().map(joined).collect();
-    outbox::put(tx, env, meetup, &bodies).await?;
+    outbox.put(tx, meetup, &bodies).await?;
     Ok(moved)
 }
 
-/// Changes how many take part or wait.
+/// Adds `by` to a meetup's count of members, or of people who wait.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
+pub async fn adjust_count(executor: impl Executor, meetup: Uuid, state: MemberState, by: i64) -> Result<(), DbError> {
     let column = if state == MemberState::Member { "member_count" } else { "waiting_count" };
     sql(format!("UPDATE meetups SET {column} = {column} + ? WHERE id = ?")).bind(by).bind(meetup).run(executor).await?;
     Ok(())
 }
 
-/// Queues the `member` entry of the room's log.
+/// Queues a `member` entry for the room's log.
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn tell(tx: &mut Tx, env: &Env, meetup: Uuid, user: Uuid, change: Change) -> Result<(), DbError> {
+pub async fn put_member_entry(
+    tx: &mut Tx,
+    outbox: &Outbox<'_>,
+    meetup: Uuid,
+    user: Uuid,
+    change: Change,
+) -> Result<(), DbError> {
     let nickname: Option<String> = sql("SELECT nickname FROM users WHERE id = ?").bind(user).scalar(&mut *tx).await?;
     let user = Person { id: user, nickname: nickname.unwrap_or_default() };
-    outbox::put(tx, env, meetup, &[Body::Member { user, change }]).await
+    outbox.put(tx, meetup, &[Body::Member { user, change }]).await
 }
 
 /// A member with their nickname.

@@ -1,74 +1,20 @@
-//! Meetups as clients see them.
+//! Meetups, members and memberships as clients see them.
+//!
+//! Made from the rows of `row.rs`. Places are in `place.rs`.
 
 use common::{membership::MemberState, time::Timestamp};
 use poem_openapi::{
     Enum, Object,
     types::{Example, MaybeUndefined},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 use wire::{Person, Role};
 
-use super::members::MembershipRow;
-
-/// Where a meetup takes place.
-#[derive(Clone, Debug, Object, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[oai(example)]
-pub struct Place {
-    /// 1–100 characters.
-    pub name: String,
-    /// Road-name address (도로명), at most 100 characters.
-    pub road_address: String,
-    /// Lot-number address (지번), at most 100 characters.
-    pub lot_address: String,
-    /// WGS 84, degrees north.
-    pub latitude: f64,
-    /// WGS 84, degrees east.
-    pub longitude: f64,
-    /// The legal region.
-    pub region: Region,
-    /// Kakao's id of the place.
-    #[oai(skip_serializing_if_is_none)]
-    pub kakao_place_id: Option<String>,
-    /// Kakao's page of the place.
-    #[oai(skip_serializing_if_is_none)]
-    pub kakao_place_url: Option<String>,
-}
-
-impl Example for Place {
-    fn example() -> Self {
-        Self {
-            name: "서울숲".to_owned(),
-            road_address: "서울 성동구 뚝섬로 273".to_owned(),
-            lot_address: "서울 성동구 성수동1가 678-1".to_owned(),
-            latitude: 37.5444,
-            longitude: 127.0374,
-            region: Region::example(),
-            kakao_place_id: Some("8131890".to_owned()),
-            kakao_place_url: Some("https://place.map.kakao.com/8131890".to_owned()),
-        }
-    }
-}
-
-/// A legal region (법정동).
-#[derive(Clone, Debug, Object, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[oai(example)]
-pub struct Region {
-    /// Province or metropolitan city (시도).
-    pub sido: String,
-    /// City, county or district (시군구).
-    pub sigungu: String,
-    /// The 10 digits of the legal region code; shorter levels end in zeros.
-    pub code: String,
-}
-
-impl Example for Region {
-    fn example() -> Self {
-        Self { sido: "서울특별시".to_owned(), sigungu: "성동구".to_owned(), code: "1120011400".to_owned() }
-    }
-}
+use super::{
+    place::{Place, Region},
+    row::{MeetupRow, MembershipRow},
+};
 
 /// What a new meetup needs.
 #[derive(Debug, Object, Deserialize)]
@@ -198,6 +144,18 @@ pub enum State {
     Cancelled,
 }
 
+impl State {
+    /// The state at `now` of a meetup with these times.
+    pub fn at(now: Timestamp, starts_at: Timestamp, ends_at: Timestamp, cancelled_at: Option<Timestamp>) -> Self {
+        match cancelled_at {
+            Some(_) => Self::Cancelled,
+            None if now < starts_at => Self::Upcoming,
+            None if now < ends_at => Self::Ongoing,
+            None => Self::Ended,
+        }
+    }
+}
+
 /// A meetup.
 #[derive(Clone, Debug, Object)]
 #[oai(example)]
@@ -273,6 +231,47 @@ impl Example for Meetup {
     }
 }
 
+impl MeetupRow {
+    /// As clients see it at `now`.
+    pub fn into_meetup(self, now: Timestamp) -> Meetup {
+        Meetup {
+            id: self.id,
+            host: Person { id: self.host_id, nickname: self.host_nickname },
+            title: self.title,
+            description: self.description,
+            image_url: self.image_url,
+            place: Place {
+                name: self.place_name,
+                road_address: self.road_address,
+                lot_address: self.lot_address,
+                latitude: self.latitude,
+                longitude: self.longitude,
+                region: Region { sido: self.sido, sigungu: self.sigungu, code: self.region_code },
+                kakao_place_id: self.kakao_place_id,
+                kakao_place_url: self.kakao_place_url,
+            },
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            state: State::at(now, self.starts_at, self.ends_at, self.cancelled_at),
+            capacity: self.capacity,
+            member_count: self.member_count,
+            waiting_count: self.waiting_count,
+            like_count: self.like_count,
+            comment_count: self.comment_count,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            distance_m: self.distance_squared.map(distance),
+            mine: None,
+        }
+    }
+}
+
+/// Whole metres of a squared distance.
+#[expect(clippy::cast_possible_truncation, reason = "no two places are so far apart")]
+fn distance(squared: f64) -> i64 {
+    squared.max(0.0).sqrt().round() as i64
+}
+
 /// How the caller stands to a meetup.
 #[derive(Clone, Copy, Debug, Object)]
 #[oai(example)]
@@ -346,5 +345,25 @@ impl MyMembership {
 impl Example for MyMembership {
     fn example() -> Self {
         Self { state: Admission::Member, since: Timestamp(1_780_000_000_000) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_decides_the_state() {
+        let (start, end) = (Timestamp(10), Timestamp(20));
+        for (now, cancelled, expected) in [
+            (9, None, State::Upcoming),
+            (10, None, State::Ongoing),
+            (19, None, State::Ongoing),
+            (20, None, State::Ended),
+            (9, Some(Timestamp(5)), State::Cancelled),
+            (30, Some(Timestamp(5)), State::Cancelled),
+        ] {
+            assert_eq!(State::at(Timestamp(now), start, end, cancelled), expected, "{now}");
+        }
     }
 }

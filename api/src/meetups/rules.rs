@@ -1,11 +1,14 @@
-//! What a meetup's fields must be, and where it is in its life.
+//! Validation of a meetup's fields. Pure functions: what is wrong is noted in a [`Fields`].
 
 use std::time::Duration;
 
 use common::time::Timestamp;
 use poem_openapi::types::MaybeUndefined;
 
-use super::model::{Meetup, MeetupChanges, NewMeetup, Place, State};
+use super::{
+    model::{Meetup, MeetupChanges, NewMeetup},
+    place::Place,
+};
 use crate::input::Fields;
 
 const TITLE_CHARS: usize = 30;
@@ -69,12 +72,6 @@ fn cleaned(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
     NewMeetup { title, description, image_url, place: place(fields, new.place), ..new }
 }
 
-/// Whole metres of a squared distance.
-#[expect(clippy::cast_possible_truncation, reason = "no two places are so far apart")]
-pub fn distance(squared: f64) -> i64 {
-    squared.max(0.0).sqrt().round() as i64
-}
-
 /// The place with its texts cleaned.
 fn place(fields: &mut Fields, mut place: Place) -> Place {
     place.name = fields.line("place.name", &place.name, NAME_CHARS);
@@ -117,16 +114,6 @@ fn url(fields: &mut Fields, field: &str, value: &str, schemes: &[&str]) -> Strin
         rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace));
     fields.check(url.is_empty() || good, field, "malformed");
     url
-}
-
-/// Where a meetup is in its life.
-pub fn state(now: Timestamp, starts_at: Timestamp, ends_at: Timestamp, cancelled_at: Option<Timestamp>) -> State {
-    match cancelled_at {
-        Some(_) => State::Cancelled,
-        None if now < starts_at => State::Upcoming,
-        None if now < ends_at => State::Ongoing,
-        None => State::Ended,
-    }
 }
 
 #[cfg(test)]
@@ -175,20 +162,5 @@ mod tests {
         assert_eq!(wrong(|m| m.place.region.sigungu = two_lines()), one("place.region.sigungu", "control_character"));
         let id = wrong(|m| m.place.kakao_place_id = Some(two_lines()));
         assert_eq!(id, one("place.kakao_place_id", "control_character"));
-    }
-
-    #[test]
-    fn the_clock_decides_the_state() {
-        let (start, end) = (Timestamp(10), Timestamp(20));
-        for (now, cancelled, expected) in [
-            (9, None, State::Upcoming),
-            (10, None, State::Ongoing),
-            (19, None, State::Ongoing),
-            (20, None, State::Ended),
-            (9, Some(Timestamp(5)), State::Cancelled),
-            (30, Some(Timestamp(5)), State::Cancelled),
-        ] {
-            assert_eq!(state(Timestamp(now), start, end, cancelled), expected, "{now}");
-        }
     }
 }

@@ -1,10 +1,8 @@
-//! Finding meetups: what can be asked for, and the SQL that answers it.
+//! Search for meetups: its parameters, and the SQL that answers it.
 //!
-//! Text is found by the characters and pairs of characters of its words, places by the square of the grid that they lie in:
-//! both are plain indexes, on every database. Pages are continued at the last item's place in the order, so that they stay
-//! right while meetups come and go.
-
-use std::collections::BTreeSet;
+//! Texts are found by the terms of `terms.rs`, places by the cells of `grid.rs`: both are plain indexes on every database.
+//! A page continues at the [`Position`] of the last item, so that no meetup is repeated or left out while others are opened
+//! or cancelled.
 
 use common::{
     db::{Db, DbError, Query, Value, sql},
@@ -16,34 +14,32 @@ use uuid::Uuid;
 
 use super::{
     grid::Circle,
-    model::{Place, Sort, State},
-    store::{COLUMNS, FROM, MeetupRow},
+    model::{Sort, State},
+    place::region_prefix,
+    row::{COLUMNS, FROM, MeetupRow},
+    terms,
 };
 
-/// Characters of a text that searches look at, at most: folding makes some characters many, and a column has an end.
-const SEARCHED: usize = 4_000;
-/// Pairs of characters that a search looks up, at most; longer words are compared in full anyway.
-const MAX_TERMS: usize = 8;
-/// What is asked for.
+/// Parameters of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// Words that its texts have.
+    /// Words that the texts of a meetup contain.
     pub text: Option<String>,
-    /// Digits that its region code begins with.
+    /// Digits that the region code begins with.
     pub region: Option<String>,
-    /// Where it takes place.
+    /// Area of the place.
     pub circle: Option<Circle>,
-    /// Where it is in its life; absent: anywhere but called off.
+    /// State; absent: any but cancelled.
     pub state: Option<State>,
-    /// It begins then or later.
+    /// Earliest beginning.
     pub from: Option<Timestamp>,
-    /// It begins before.
+    /// The beginning is before this.
     pub to: Option<Timestamp>,
-    /// In which order.
+    /// Order of the list.
     pub sort: Sort,
 }
 
-/// A place in the order of a list.
+/// Position in an ordered list: the sort key of an item, made unique by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Position {
     /// By id.
@@ -56,7 +52,7 @@ pub enum Position {
     Distance(#[serde(with = "exact")] f64, Uuid),
 }
 
-/// A number with a fraction as its bits: the shortest text of some is read back as the number beside it.
+/// Serialises a float as its bits: the shortest decimal text of some floats is parsed as a neighbouring float.
 mod exact {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -70,61 +66,7 @@ mod exact {
     }
 }
 
-/// The text that a search is compared with.
-pub fn search_text(title: &str, description: &str, place: &Place) -> String {
-    let text = fold(&[title, &place.name, &place.region.sido, &place.region.sigungu, description].join("\n"));
-    text.chars().take(SEARCHED).collect()
-}
-
-/// Whether a search has words to look for.
-pub fn has_words(text: &str) -> bool {
-    words(&fold(text)).next().is_some()
-}
-
-/// The beginning that the codes within a region share: a code of ten digits that ends in the zeros of a province (2 digits), a
-/// district (5) or a town (8) stands for all of it.
-pub fn region_prefix(code: &str) -> &str {
-    let levels = [2, 5, 8].into_iter().filter(|level| code.len() == 10 && code[*level..].bytes().all(|b| b == b'0'));
-    levels.min().map_or(code, |level| &code[..level])
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// The characters and pairs of characters of the words of a folded text.
-pub fn terms(text: &str) -> BTreeSet<String> {
-    let mut terms = BTreeSet::new();
-    for word in words(text) {
-        let chars: Vec<char> = word.chars().collect();
-        terms.extend(chars.iter().map(char::to_string));
-        terms.extend(chars.windows(2).map(|pair| pair.iter().collect::<String>()));
-    }
-    terms
-}
-
-/// What to look up for a word: its pairs of characters, or the only one.
-fn terms_of_word(word: &str) -> Vec<String> {
-    let chars: Vec<char> = word.chars().collect();
-    match chars.len() {
-        1 => vec![word.to_owned()],
-        _ => chars.windows(2).map(|pair| pair.iter().collect()).collect(),
-    }
-}
-
-/// A pattern of `LIKE … ESCAPE '!'` for texts that contain a word.
-fn containing(word: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in word.chars() {
-        if matches!(c, '!' | '%' | '_') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern + "%"
-}
-
-/// A page of what is found, at most `limit`, after a place in the order.
+/// A page of at most `limit` meetups after a position.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -138,8 +80,8 @@ pub async fn page(
     let Some(circle) = search.circle.filter(|_| search.sort == Sort::Distance) else {
         return query(search, after, now).push(" LIMIT ?").bind(limit).all(db).await;
     };
-    // No index is in this order. The inmost of a few rings most often has enough for a page, so that the page does not cost
-    // all that the circle holds.
+    // No index has this order. The innermost ring usually has enough for a page, so that a page does not cost the whole
+    // circle.
     let from = after.and_then(Position::distance).unwrap_or(0.0);
     let (mut found, mut after) = (Vec::new(), after);
     for ring in circle.rings(from) {
@@ -154,7 +96,7 @@ pub async fn page(
     Ok(found)
 }
 
-/// The rows that are found, all of them in order.
+/// The query without a limit.
 fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
     let query = sql(format!("SELECT * FROM (SELECT {COLUMNS}"));
     let query = match &search.circle {
@@ -168,24 +110,23 @@ fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
         None => query,
     };
     let folded = search.text.as_deref().map(fold).unwrap_or_default();
-    let words: Vec<&str> = words(&folded).collect();
+    let words: Vec<&str> = terms::words(&folded).collect();
     let query = with_terms(query.push(FROM), &words);
-    let query = with_life(query.push(" WHERE 1 = 1"), search, now);
+    let query = with_state(query.push(" WHERE 1 = 1"), search, now);
     let query = with_filters(query, search, &words);
     in_order(query.push(") m WHERE 1 = 1"), search, after)
 }
 
 fn with_terms(mut query: Query, words: &[&str]) -> Query {
-    let terms: BTreeSet<String> = words.iter().flat_map(|word| terms_of_word(word)).collect();
-    for (n, term) in terms.into_iter().take(MAX_TERMS).enumerate() {
+    for (n, term) in terms::lookup_terms(words).into_iter().enumerate() {
         query = query.push(&format!(" JOIN meetup_terms t{n} ON t{n}.meetup_id = m.id AND t{n}.term = ?")).bind(term);
     }
     query
 }
 
-fn with_life(query: Query, search: &Search, now: Timestamp) -> Query {
+fn with_state(query: Query, search: &Search, now: Timestamp) -> Query {
     match search.state {
-        // Who asks for the soonest does not mean those that were first of all.
+        // The soonest from now on, not the oldest.
         None if search.sort == Sort::Soonest => query.push(" AND m.cancelled_at IS NULL AND m.ends_at > ?").bind(now),
         None => query.push(" AND m.cancelled_at IS NULL"),
         Some(State::Upcoming) => query.push(" AND m.cancelled_at IS NULL AND m.starts_at > ?").bind(now),
@@ -199,7 +140,7 @@ fn with_life(query: Query, search: &Search, now: Timestamp) -> Query {
 
 fn with_filters(mut query: Query, search: &Search, words: &[&str]) -> Query {
     for word in words {
-        query = query.push(" AND m.search_text LIKE ? ESCAPE '!'").bind(containing(word));
+        query = query.push(" AND m.search_text LIKE ? ESCAPE '!'").bind(terms::like_pattern(word));
     }
     if let Some(region) = &search.region {
         let region = region_prefix(region);
@@ -225,7 +166,7 @@ fn in_order(mut query: Query, search: &Search, after: Option<Position>) -> Query
         query = query.push(" AND m.distance_squared <= ?").bind(circle.radius * circle.radius);
     }
     let query = match after {
-        // The rest of the hole, whose squares are not looked at.
+        // Cells on the hole's edge have a part of it.
         None => match search.circle.filter(|circle| circle.hole > 0.0) {
             Some(ring) => query.push(" AND m.distance_squared > ?").bind(ring.hole * ring.hole),
             None => query,
@@ -249,7 +190,7 @@ fn beyond(query: Query, column: &str, sign: &str, value: impl Into<Value> + Copy
 }
 
 impl Position {
-    /// The place of a row in an order.
+    /// The position of a row in an order.
     pub fn of(row: &MeetupRow, sort: Sort) -> Self {
         match sort {
             Sort::Latest => Self::Latest(row.id),
@@ -259,7 +200,7 @@ impl Position {
         }
     }
 
-    /// Metres from where one searched, in the order of distances.
+    /// Metres from the centre, if the list is ordered by distance.
     pub fn distance(self) -> Option<f64> {
         match self {
             Self::Distance(squared, _) => Some(squared.sqrt()),
@@ -267,7 +208,7 @@ impl Position {
         }
     }
 
-    /// The order it is a place in.
+    /// The order that it belongs to.
     pub const fn sort(&self) -> Sort {
         match self {
             Self::Latest(..) => Sort::Latest,
@@ -280,12 +221,10 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
-    use poem_openapi::types::Example;
-
     use super::*;
 
     #[test]
-    fn a_position_is_read_back_bit_by_bit() {
+    fn position_round_trips_bit_for_bit() {
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
         for _ in 0..10_000 {
             random ^= random << 13;
@@ -298,34 +237,5 @@ mod tests {
             let json = serde_json::to_string(&position).expect("JSON");
             assert_eq!(serde_json::from_str::<Position>(&json).expect("a position"), position);
         }
-    }
-
-    #[test]
-    fn what_is_looked_at_has_an_end() {
-        let text = search_text(&"ﷺ".repeat(30), &"ﷺ".repeat(500), &Place::example());
-        assert_eq!(text.chars().count(), SEARCHED);
-        assert!(has_words("🏃 run") && !has_words("👋 !%"));
-    }
-
-    #[test]
-    fn zeros_of_a_region_code_stand_for_all_of_it() {
-        for (code, prefix) in
-            [("1100000000", "11"), ("1120000000", "11200"), ("1120011400", "11200114"), ("1120011401", "1120011401")]
-        {
-            assert_eq!(region_prefix(code), prefix);
-        }
-        for code in ["11", "110", "11000", "1100000"] {
-            assert_eq!(region_prefix(code), code);
-        }
-    }
-
-    #[test]
-    fn texts_are_found_by_characters_and_pairs() {
-        let terms = terms(&fold("서울숲 Run!"));
-        let expected = ["서", "울", "숲", "서울", "울숲", "r", "u", "n", "ru", "un"];
-        assert_eq!(terms, expected.iter().map(|term| (*term).to_owned()).collect());
-        assert_eq!(terms_of_word("서울숲"), ["서울", "울숲"]);
-        assert_eq!(terms_of_word("숲"), ["숲"]);
-        assert_eq!(containing("50%_!"), "%50!%!_!!%");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     caller::Caller,
     context::Context,
     input::Fields,
-    meetups::model::Region,
+    meetups::place::Region,
     page::{self, Page},
     problem::{Code, Failure, Problem, SECURED, codes},
     tags::Tag,

@@ -16,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use super::{cache::Cache, model::FoundPlace};
-use crate::meetups::model::Region;
+use crate::meetups::place::Region;
 
 /// The longest that connecting may take, and a whole answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use poem_openapi::{Object, types::Example};
 
-use crate::meetups::model::Place;
+use crate::meetups::place::Place;
 
 /// A place that was found. The `place` of a meetup has its name, its addresses, its point and, where it has them, its Kakao id and
 /// page, with the region from `GET /places/region`.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::{
     db::{DbError, Tx},
-    outbox, transaction,
+    outbox::Outbox,
+    outbox_transaction,
 };
 use uuid::Uuid;
 use wire::{Body, CloseReason};
@@ -37,10 +38,7 @@ pub enum EndError {
 pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
     let mut told = 0;
     loop {
-        let (looked_at, now_told) = transaction!(cx.db, |tx| tell_some(tx, cx))?;
-        if now_told > 0 {
-            cx.relay.wake();
-        }
+        let (looked_at, now_told) = outbox_transaction!(cx, |tx, outbox| tell_some(tx, outbox))?;
         told += now_told;
         if looked_at == 0 {
             return Ok(told);
@@ -49,11 +47,11 @@ pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
 }
 
 /// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
-async fn tell_some(tx: &mut Tx, cx: &Context) -> Result<(u64, u64), DbError> {
-    let over = store::take_untold(tx, cx.env.clock.now(), BATCH).await?;
+async fn tell_some(tx: &mut Tx, outbox: &Outbox<'_>) -> Result<(u64, u64), DbError> {
+    let over = store::take_untold(tx, outbox.env.clock.now(), BATCH).await?;
     let ended = Body::Closed { reason: CloseReason::Ended };
     let rooms: Vec<Uuid> = over.iter().filter(|meetup| meetup.cancelled_at.is_none()).map(|meetup| meetup.id).collect();
-    outbox::put_all(tx, &cx.env, rooms.iter().map(|room| (*room, &ended))).await?;
+    outbox.put_all(tx, rooms.iter().map(|room| (*room, &ended))).await?;
     Ok((over.len() as u64, rooms.len() as u64))
 }
 

@@ -42,8 +42,6 @@ const PIECES: usize = 2;
 /// The longest that the writer waits for a reader who does not read.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Exports that a process writes at a time, at most: each reads the logs of many rooms.
-pub const AT_ONCE: usize = 2;
 /// The longest that an export waits for its turn.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -145,7 +143,7 @@ impl Writer {
             let rooms = self.cx.rooms.rooms_of(self.user, after, ROOMS).await?;
             let Some(last) = rooms.last() else { break };
             after = *last;
-            let known = members::among(&self.cx.db, self.user, &rooms).await?;
+            let known = members::with_row(&self.cx.db, self.user, &rooms).await?;
             let left = rooms.into_iter().filter(|room| !known.contains(room));
             let marks = self.marks_of(left).await?;
             separator = self.rows(separator, &marks).await?;

@@ -5,7 +5,7 @@ use poem_openapi::{Object, types::Example};
 use uuid::Uuid;
 
 use crate::{
-    day::Day, me::model::Profile, meetups::model::Place, monsters::model::Monster, routines::model::Routine,
+    day::Day, me::model::Profile, meetups::place::Place, monsters::model::Monster, routines::model::Routine,
     workouts::model::Workout,
 };
 

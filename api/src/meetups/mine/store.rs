@@ -7,7 +7,7 @@ use common::{
 use uuid::Uuid;
 
 use super::Involvement;
-use crate::meetups::store::{COLUMNS, FROM, MeetupRow};
+use crate::meetups::row::{COLUMNS, FROM, MeetupRow};
 
 /// The meetups that a user has so to do with, opened before the one with id `before`, the latest first.
 ///
