@@ -3,11 +3,8 @@
 use common::db::{DbError, Executor, Tx, sql};
 use uuid::Uuid;
 
-use super::{rules, streaks};
+use super::{cause::Cause, rules, streaks};
 use crate::{calendar::Calendar, day::Day, monsters};
-
-/// The cause of the award for finishing a workout; actions have their positions, from 1.
-pub const FINISHING: i64 = 0;
 
 /// What was awarded for something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -49,7 +46,7 @@ pub async fn sum(executor: impl Executor, user: Uuid, day: Day) -> Result<Sum, D
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn given(executor: impl Executor, workout: Uuid, cause: i64) -> Result<Award, DbError> {
+pub async fn given(executor: impl Executor, workout: Uuid, cause: Cause) -> Result<Award, DbError> {
     let select = sql("SELECT entitled, amount FROM awards WHERE workout_id = ? AND cause = ?");
     Ok(select.bind(workout).bind(cause).optional(executor).await?.unwrap_or_default())
 }
@@ -58,7 +55,7 @@ pub async fn given(executor: impl Executor, workout: Uuid, cause: i64) -> Result
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn day_of(executor: impl Executor, workout: Uuid, cause: i64) -> Result<Option<Day>, DbError> {
+pub async fn day_of(executor: impl Executor, workout: Uuid, cause: Cause) -> Result<Option<Day>, DbError> {
     let select = sql("SELECT day FROM awards WHERE workout_id = ? AND cause = ?");
     select.bind(workout).bind(cause).scalar(executor).await
 }
@@ -71,7 +68,7 @@ pub async fn give(
     tx: &mut Tx,
     calendar: &Calendar,
     workout: Uuid,
-    cause: i64,
+    cause: Cause,
     entitled: i64,
 ) -> Result<Award, DbError> {
     let (user, today) = (calendar.user, calendar.today);
@@ -87,7 +84,7 @@ pub async fn give(
         .bind(calendar.now)
         .run(&mut *tx)
         .await?;
-    let routines = i64::from(cause == FINISHING);
+    let routines = i64::from(cause == Cause::Finish);
     add(tx, user, today, Sum { actions: 1 - routines, routines, experience: award.amount }).await?;
     monsters::store::feed(tx, calendar, award.amount).await?;
     Ok(award)
@@ -97,7 +94,7 @@ pub async fn give(
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn take_back(tx: &mut Tx, calendar: &Calendar, workout: Uuid, cause: i64) -> Result<i64, DbError> {
+pub async fn take_back(tx: &mut Tx, calendar: &Calendar, workout: Uuid, cause: Cause) -> Result<i64, DbError> {
     let taken = sql("SELECT day, 1 AS actions, amount FROM awards WHERE workout_id = ? AND cause = ?");
     let taken = taken.bind(workout).bind(cause).all(&mut *tx).await?;
     sql("DELETE FROM awards WHERE workout_id = ? AND cause = ?").bind(workout).bind(cause).run(&mut *tx).await?;

@@ -4,6 +4,7 @@
 //! rows and their sums by day, `streaks.rs` those of active days; `rules.rs` says how much there is, `runs.rs` how days make runs. What
 //! writes runs in a transaction that holds the lock of the user's row.
 
+pub mod cause;
 pub mod ledger;
 pub mod rules;
 pub mod runs;

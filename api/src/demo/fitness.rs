@@ -23,7 +23,8 @@ use super::{
 use crate::{
     actions::catalogue::{PRESETS, Preset},
     awards::{
-        ledger::{FINISHING, Sum},
+        cause::Cause,
+        ledger::Sum,
         rules as awards,
         runs::{self, Run},
     },
@@ -235,7 +236,7 @@ impl<'a> Life<'a> {
         }
         let begin = || OpenWorkout { id: self.ids.next_id(), completed: Completed(0), started_at: *at };
         let mut workout = self.workout.take().unwrap_or_else(begin);
-        for (cause, position) in (1..).zip(1..=self.actions.0.len()) {
+        for position in 1..=self.actions.0.len() {
             if workout.completed.has(position) {
                 continue;
             }
@@ -245,20 +246,20 @@ impl<'a> Life<'a> {
             }
             *at = *at + Duration::from_secs(self.rng.random_range(20..90));
             workout.completed = workout.completed.with(position);
-            self.award(&workout, cause, awards::ACTION, day, *at, sum);
+            self.award(&workout, Cause::Action(position), awards::ACTION, day, *at, sum);
         }
         let actions = self.actions.0.len();
-        self.award(&workout, FINISHING, awards::finish(actions), day, *at, sum);
+        self.award(&workout, Cause::Finish, awards::finish(actions), day, *at, sum);
         self.write_workout(&workout, Some(*at));
         true
     }
 
-    fn award(&mut self, workout: &OpenWorkout, cause: i64, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
+    fn award(&mut self, workout: &OpenWorkout, cause: Cause, entitled: i64, day: Day, at: Timestamp, sum: &mut Sum) {
         let amount = awards::cut(entitled, sum.experience);
         let row = [workout.id.into(), cause.into(), self.user.into(), day.into(), entitled.into(), amount.into()];
         self.rows.awards.push(row.into_iter().chain([at.into()]).collect());
         sum.experience += amount;
-        if cause == FINISHING {
+        if cause == Cause::Finish {
             sum.routines += 1;
         } else {
             sum.actions += 1;

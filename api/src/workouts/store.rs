@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     awards::{
-        ledger::{self, Award, FINISHING},
+        cause::Cause,
+        ledger::{self, Award},
         rules,
     },
     calendar::Calendar,
@@ -62,10 +63,10 @@ struct Row {
 }
 
 impl Row {
-    /// The cause of the award for the action at `position`, if there is one.
-    fn cause(&self, position: usize) -> Result<i64, WorkoutError> {
+    /// The action at `position`, from 1, as the cause of an award.
+    fn cause(&self, position: usize) -> Result<Cause, WorkoutError> {
         let exists = (1..=self.actions.0.len()).contains(&position);
-        exists.then(|| i64::try_from(position).ok()).flatten().ok_or(WorkoutError::NotFound)
+        if exists { Ok(Cause::Action(position)) } else { Err(WorkoutError::NotFound) }
     }
 }
 
@@ -160,8 +161,8 @@ async fn complete_in(
     let cause = workout.cause(position)?;
     if workout.completed.has(position) {
         let mut awards = vec![ledger::given(&mut *tx, id, cause).await?];
-        if workout.finished_by == Some(cause) {
-            awards.push(ledger::given(&mut *tx, id, FINISHING).await?);
+        if workout.finished_by == i64::try_from(position).ok() {
+            awards.push(ledger::given(&mut *tx, id, Cause::Finish).await?);
         }
         return progress(tx, &calendar, id, &awards).await;
     }
@@ -170,10 +171,10 @@ async fn complete_in(
     sql("UPDATE workouts SET completed = ? WHERE id = ?").bind(completed.0).bind(id).run(&mut *tx).await?;
     let actions = workout.actions.0.len();
     if completed.is_all_of(actions) {
-        awards.push(ledger::give(tx, &calendar, id, FINISHING, rules::finish(actions)).await?);
+        awards.push(ledger::give(tx, &calendar, id, Cause::Finish, rules::finish(actions)).await?);
         sql("UPDATE workouts SET finished_at = ?, finished_by = ?, open_routine_id = NULL WHERE id = ?")
             .bind(now)
-            .bind(cause)
+            .bind(position)
             .bind(id)
             .run(&mut *tx)
             .await?;
