@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{AssertSqlSafe, MySqlPool, migrate::Migrator};
+use sqlx::{MySqlPool, migrate::Migrator};
 
-use super::{Db, DbError, sql};
+use super::{Db, DbError, lease::Lease, sql};
 
 /// How long another process's migrations are waited for, in seconds.
 const LOCK_SECONDS: u32 = 60;
+/// Characters of a lock's name, at most.
+const LOCK_NAME: usize = 64;
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static MYSQL: Migrator = sqlx::migrate!("../migrations/mysql");
@@ -50,26 +52,29 @@ impl Db {
     /// # Errors
     /// [`MigrateError`]; those that ran before it stay.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
+        // The connection is closed at the end, whatever the migrations have done to it.
         match self {
-            Self::Sqlite { writer, .. } => self.migrator().run(writer).await?,
+            Self::Sqlite { writer, .. } => {
+                let mut lease = Lease::take(writer).await.map_err(DbError::from)?;
+                self.migrator().run(lease.connection()).await?;
+            }
             Self::MySql(pool) => self.migrate_mysql(pool).await?,
         }
         Ok(())
     }
 
     async fn migrate_mysql(&self, pool: &MySqlPool) -> Result<(), MigrateError> {
-        // The migrator's own lock is waited for without end. The names of locks are the whole server's.
-        const NAME: &str = "CONCAT('mingizuk.', MD5(DATABASE()))";
-        let mut connection = pool.acquire().await.map_err(DbError::from)?;
-        let lock = AssertSqlSafe(format!("SELECT GET_LOCK({NAME}, {LOCK_SECONDS})"));
-        let locked: Option<i64> = sqlx::query_scalar(lock).fetch_one(&mut *connection).await.map_err(DbError::from)?;
+        // The migrator's own lock is waited for without end. The names of locks are the whole server's, and short.
+        let database = pool.connect_options().get_database().unwrap_or_default().to_owned();
+        let name: String = format!("mingizuk.{database}").chars().take(LOCK_NAME).collect();
+        let mut lease = Lease::take(pool).await.map_err(DbError::from)?;
+        let lock = sqlx::query_scalar("SELECT GET_LOCK(?, ?)").bind(name).bind(LOCK_SECONDS);
+        let locked: Option<i64> = lock.fetch_one(lease.connection()).await.map_err(DbError::from)?;
         if locked != Some(1) {
             return Err(MigrateError::Locked);
         }
-        let outcome = self.migrator().run(&mut *connection).await;
-        // A lock goes with its connection, too.
-        drop(sqlx::query(AssertSqlSafe(format!("DO RELEASE_LOCK({NAME})"))).execute(&mut *connection).await);
-        Ok(outcome?)
+        // The lock goes with the connection.
+        Ok(self.migrator().run(lease.connection()).await?)
     }
 
     /// Compares the schema with the one this program was built for.

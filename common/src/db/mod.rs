@@ -9,9 +9,12 @@
 //! ```
 
 pub mod dialect;
+mod error;
+mod lease;
 mod migrate;
 mod query;
 pub mod recorder;
+mod tx;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,14 +23,17 @@ use std::{
 };
 
 use sqlx::{
-    Connection, MySql, MySqlPool, Sqlite, SqlitePool, Transaction,
+    Connection, MySqlPool, SqlitePool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use self::lease::Lease;
 pub use self::{
+    error::{DbError, MaybeContention},
     migrate::{MigrateError, SchemaState},
     query::{Executor, Query, Row, Value, insert_rows, sql},
+    tx::{Attempts, Tx},
 };
 use crate::config::SecretUrl;
 
@@ -37,39 +43,6 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The longest that one statement may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a transaction that loses a deadlock is run, at most.
-const TRANSACTION_ATTEMPTS: u32 = 8;
-
-/// What can go wrong with the database.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// A unique key already has this value.
-    #[error("a row with this key exists")]
-    UniqueViolation(#[source] sqlx::Error),
-    /// The transaction lost a deadlock or a wait for a lock; running it again may succeed.
-    #[error("the transaction gave way to another")]
-    Contention(#[source] sqlx::Error),
-    /// No connection could be had, or the statement took too long.
-    #[error("the database does not answer: {0}")]
-    Unavailable(String),
-    /// Anything else: a mistake in a statement or a row that does not fit its type.
-    #[error("the database answered with an error: {0}")]
-    Other(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for DbError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(database) if database.is_unique_violation() => Self::UniqueViolation(error),
-            sqlx::Error::Database(database) if dialect::is_contention(database.as_ref()) => Self::Contention(error),
-            _ if dialect::is_gone(&error) => Self::Unavailable(error.to_string()),
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
-                Self::Unavailable(error.to_string())
-            }
-            _ => Self::Other(error),
-        }
-    }
-}
 
 /// The relational database of a process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,15 +62,6 @@ pub enum Db {
 pub fn sqlite_file(url: &SecretUrl) -> Option<PathBuf> {
     let sqlite = (url.scheme() == "sqlite").then(|| SqliteConnectOptions::from_str(url.expose()).ok()).flatten()?;
     Some(sqlite.get_filename().to_owned())
-}
-
-/// A transaction: dropped without [`Tx::commit`] it is rolled back.
-#[derive(Debug)]
-pub enum Tx {
-    /// On SQLite, begun `IMMEDIATE`: it holds the write lock from its start, so it cannot fail half-way for want of it.
-    Sqlite(Transaction<'static, Sqlite>),
-    /// On MySQL or MariaDB, read committed.
-    MySql(Transaction<'static, MySql>),
 }
 
 impl Db {
@@ -164,20 +128,6 @@ impl Db {
         Ok(Self::MySql(pool))
     }
 
-    /// Begins a transaction. Prefer [`transaction!`](crate::transaction), which runs it again when it loses a deadlock.
-    ///
-    /// # Errors
-    /// [`DbError::Unavailable`] when no connection is free in time.
-    pub async fn begin(&self) -> Result<Tx, DbError> {
-        query::in_time(async {
-            Ok(match self {
-                Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-                Self::MySql(pool) => Tx::MySql(query::while_connection_is_gone!(pool.size(), pool.begin())?),
-            })
-        })
-        .await
-    }
-
     /// Asks the database for a sign of life.
     ///
     /// # Errors
@@ -185,8 +135,16 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbError> {
         let ping = async {
             match self {
-                Self::Sqlite { readers, .. } => readers.acquire().await?.ping().await,
-                Self::MySql(pool) => pool.acquire().await?.ping().await,
+                Self::Sqlite { readers, .. } => {
+                    let mut lease = Lease::take(readers).await?;
+                    let outcome = lease.connection().ping().await;
+                    lease.settle(outcome)
+                }
+                Self::MySql(pool) => {
+                    let mut lease = Lease::take(pool).await?;
+                    let outcome = lease.connection().ping().await;
+                    lease.settle(outcome)
+                }
             }
         };
         tokio::time::timeout(ACQUIRE_TIMEOUT, ping)
@@ -204,108 +162,5 @@ impl Db {
             }
             Self::MySql(pool) => pool.close().await,
         }
-    }
-}
-
-impl Tx {
-    /// Makes what was done permanent.
-    ///
-    /// # Errors
-    /// The transaction is undone, or whether it is done is unknown when the connection broke or nothing came in time.
-    pub async fn commit(self) -> Result<(), DbError> {
-        query::in_time(async {
-            match self {
-                Self::Sqlite(tx) => tx.commit().await,
-                Self::MySql(tx) => tx.commit().await,
-            }
-        })
-        .await
-    }
-
-    /// Undoes it now rather than when the connection is used next; a failure means that the connection is gone, and the
-    /// transaction with it.
-    async fn rollback(self) {
-        let rollback = async {
-            match self {
-                Self::Sqlite(tx) => tx.rollback().await,
-                Self::MySql(tx) => tx.rollback().await,
-            }
-        };
-        if let Err(error) = query::in_time(rollback).await {
-            tracing::debug!(%error, "rollback failed");
-        }
-    }
-}
-
-/// Runs a future in a transaction of a [`Db`] and commits if it returns `Ok`; runs it again, from the start, when it gave
-/// way to another transaction. The future must therefore have no effect outside of its transaction.
-///
-/// A macro because a closure that borrows both the transaction and its surroundings cannot yet be `Send` for all lifetimes.
-///
-/// ```ignore
-/// transaction!(db, |tx| async {
-///     sql("UPDATE …").run(&mut *tx).await?;
-///     Ok::<_, DbError>(())
-/// })?;
-/// ```
-#[macro_export]
-macro_rules! transaction {
-    ($db:expr, |$tx:ident| $body:expr) => {{
-        let mut attempts = $crate::db::Attempts::default();
-        loop {
-            let mut tx = match $db.begin().await {
-                Ok(tx) => tx,
-                Err(error) => break Err(error.into()),
-            };
-            let outcome = {
-                let $tx = &mut tx;
-                $body.await
-            };
-            if let Some(outcome) = attempts.settle(tx, outcome).await {
-                break outcome;
-            }
-        }
-    }};
-}
-
-/// Counts how often [`transaction!`](crate::transaction) has run its body.
-#[derive(Debug, Default)]
-pub struct Attempts(u32);
-
-impl Attempts {
-    /// Ends a transaction as its outcome says. `None`: it gave way to another, so run it again.
-    pub async fn settle<T, E>(&mut self, tx: Tx, outcome: Result<T, E>) -> Option<Result<T, E>>
-    where
-        E: From<DbError> + MaybeContention,
-    {
-        self.0 += 1;
-        let outcome = match outcome {
-            Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        };
-        match outcome {
-            Err(error) if error.is_contention() && self.0 < TRANSACTION_ATTEMPTS => {
-                // Jitter keeps two losers from meeting again.
-                let pause = rand::random_range(1..=4 * u64::from(self.0));
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                None
-            }
-            outcome => Some(outcome),
-        }
-    }
-}
-
-/// Errors that may say "run the transaction again".
-pub trait MaybeContention {
-    /// Whether this is [`DbError::Contention`].
-    fn is_contention(&self) -> bool;
-}
-
-impl MaybeContention for DbError {
-    fn is_contention(&self) -> bool {
-        matches!(self, Self::Contention(_))
     }
 }

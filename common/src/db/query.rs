@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::{AssertSqlSafe, FromRow, MySql, Sqlite, mysql::MySqlRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Db, DbError, STATEMENT_TIMEOUT, Tx, recorder};
+use super::{Attempts, Db, DbError, STATEMENT_TIMEOUT, Tx, lease::Lease, recorder, tx::TxConnection};
 use crate::time::Timestamp;
 
 /// A value bound to a placeholder.
@@ -220,7 +220,7 @@ macro_rules! while_connection_is_gone {
         let mut more = $more;
         loop {
             match $attempt.await {
-                Err(error) if more > 0 && $crate::db::dialect::is_gone(&error) => more -= 1,
+                Err(error) if more > 0 && $crate::db::error::is_gone(&error) => more -= 1,
                 outcome => break outcome,
             }
         }
@@ -228,63 +228,118 @@ macro_rules! while_connection_is_gone {
 }
 pub(super) use while_connection_is_gone;
 
-/// One implementation for both things that hold a connection of either database. `$more`: how often a statement that only
-/// reads may be run again on another connection.
-macro_rules! executor {
-    ($type:ty, $record:path, $sqlite:pat => ($read:expr, $write:expr), $mysql:pat => $connection:expr, $more:expr) => {
-        impl Executor for $type {
-            async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
-                $record(&self, &query);
-                let Query { text, values } = query;
-                match self {
-                    $sqlite => {
-                        in_time(bound!(sqlx::query_as::<Sqlite, T>(AssertSqlSafe(text)), values).fetch_all($read)).await
-                    }
-                    $mysql => {
-                        let attempt = || bound!(sqlx::query_as::<MySql, T>(AssertSqlSafe(text.clone())), values);
-                        in_time(async { while_connection_is_gone!($more, attempt().fetch_all($connection)) }).await
-                    }
-                }
-            }
-
-            async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
-                $record(&self, &query);
-                let Query { text, values } = query;
-                match self {
-                    $sqlite => {
-                        in_time(bound!(sqlx::query_as::<Sqlite, T>(AssertSqlSafe(text)), values).fetch_optional($read))
-                            .await
-                    }
-                    $mysql => {
-                        let attempt = || bound!(sqlx::query_as::<MySql, T>(AssertSqlSafe(text.clone())), values);
-                        in_time(async { while_connection_is_gone!($more, attempt().fetch_optional($connection)) }).await
-                    }
-                }
-            }
-
-            async fn execute(self, query: Query) -> Result<u64, DbError> {
-                let Query { text, values } = query;
-                let text = AssertSqlSafe(text);
-                match self {
-                    $sqlite => {
-                        let done = in_time(bound!(sqlx::query::<Sqlite>(text), values).execute($write)).await?;
-                        Ok(done.rows_affected())
-                    }
-                    $mysql => {
-                        let done = in_time(bound!(sqlx::query::<MySql>(text), values).execute($connection)).await?;
-                        Ok(done.rows_affected())
-                    }
-                }
-            }
+/// Runs a call on a connection of a pool, which gets it back only if the call has ended.
+macro_rules! lent {
+    ($pool:expr, |$connection:ident| $call:expr) => {
+        async {
+            let mut lease = Lease::take($pool).await?;
+            let $connection = lease.connection();
+            let outcome = $call.await;
+            lease.settle(outcome)
         }
     };
 }
 
-fn record_read(db: &&Db, query: &Query) {
-    recorder::record(db, query);
+/// The rows of a statement of the MySQL family. Values are bound again for each attempt.
+macro_rules! mysql_rows {
+    ($type:ty, $text:expr, $values:expr) => {
+        bound!(sqlx::query_as::<MySql, $type>(AssertSqlSafe($text)), $values)
+    };
 }
 
-const fn record_nothing(_: &&mut Tx, _: &Query) {}
+macro_rules! sqlite_rows {
+    ($type:ty, $text:expr, $values:expr) => {
+        bound!(sqlx::query_as::<Sqlite, $type>(AssertSqlSafe($text)), $values)
+    };
+}
 
-executor!(&Db, record_read, Db::Sqlite { readers: _readers, writer: _writer } => (_readers, _writer), Db::MySql(pool) => pool, pool.size());
-executor!(&mut Tx, record_nothing, Tx::Sqlite(tx) => (&mut **tx, &mut **tx), Tx::MySql(tx) => &mut **tx, 0);
+impl Executor for &Db {
+    async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
+        recorder::record(self, &query);
+        let Query { text, values } = query;
+        in_time(async {
+            match self {
+                Db::Sqlite { readers, .. } => lent!(readers, |c| sqlite_rows!(T, text, values).fetch_all(c)).await,
+                Db::MySql(pool) => while_connection_is_gone!(
+                    pool.size(),
+                    lent!(pool, |c| mysql_rows!(T, text.clone(), values).fetch_all(c))
+                ),
+            }
+        })
+        .await
+    }
+
+    async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
+        match self {
+            Db::Sqlite { readers, .. } => {
+                recorder::record(self, &query);
+                let Query { text, values } = query;
+                in_time(lent!(readers, |c| sqlite_rows!(T, text, values).fetch_optional(c))).await
+            }
+            // The driver would leave the rows after the first one on the connection.
+            Db::MySql(_) => Ok(self.fetch_all(query).await?.into_iter().next()),
+        }
+    }
+
+    async fn execute(self, query: Query) -> Result<u64, DbError> {
+        let Query { text, values } = query;
+        let mut attempts = Attempts::default();
+        loop {
+            let text = AssertSqlSafe(text.clone());
+            let outcome = in_time(async {
+                match self {
+                    Db::Sqlite { writer, .. } => {
+                        let statement = bound!(sqlx::query::<Sqlite>(text), values);
+                        Ok(lent!(writer, |c| statement.execute(c)).await?.rows_affected())
+                    }
+                    Db::MySql(pool) => {
+                        let statement = bound!(sqlx::query::<MySql>(text), values);
+                        Ok(lent!(pool, |c| statement.execute(c)).await?.rows_affected())
+                    }
+                }
+            })
+            .await;
+            // A statement that gave way to another transaction has done nothing.
+            if let Some(outcome) = attempts.unless_again(outcome).await {
+                return outcome;
+            }
+        }
+    }
+}
+
+impl Executor for &mut Tx {
+    async fn fetch_all<T: Row>(self, query: Query) -> Result<Vec<T>, DbError> {
+        self.begin_call()?;
+        let Query { text, values } = query;
+        let outcome = in_time(async {
+            match &mut self.connection {
+                TxConnection::Sqlite(lease) => sqlite_rows!(T, text, values).fetch_all(lease.connection()).await,
+                TxConnection::MySql(lease) => mysql_rows!(T, text, values).fetch_all(lease.connection()).await,
+            }
+        })
+        .await;
+        self.end_call(outcome)
+    }
+
+    async fn fetch_optional<T: Row>(self, query: Query) -> Result<Option<T>, DbError> {
+        Ok(self.fetch_all(query).await?.into_iter().next())
+    }
+
+    async fn execute(self, query: Query) -> Result<u64, DbError> {
+        self.begin_call()?;
+        let Query { text, values } = query;
+        let text = AssertSqlSafe(text);
+        let outcome = in_time(async {
+            Ok(match &mut self.connection {
+                TxConnection::Sqlite(lease) => {
+                    bound!(sqlx::query::<Sqlite>(text), values).execute(lease.connection()).await?.rows_affected()
+                }
+                TxConnection::MySql(lease) => {
+                    bound!(sqlx::query::<MySql>(text), values).execute(lease.connection()).await?.rows_affected()
+                }
+            })
+        })
+        .await;
+        self.end_call(outcome)
+    }
+}

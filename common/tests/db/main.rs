@@ -1,6 +1,7 @@
 //! The database layer on both databases: values, transactions, time limits, and two schemas that are one.
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod cancelled;
 mod schema;
 mod transactions;
 mod values;
