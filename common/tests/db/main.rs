@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod cancelled;
+mod full;
 mod schema;
 mod transactions;
 mod values;
