@@ -73,10 +73,10 @@ impl Ops {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Asks everything the service needs for a sign of life.
+    /// Asks everything the service needs to do what it does for a request: the database writes, the room log answers.
     pub async fn readiness(&self) -> Readiness {
         let (database, rooms) = tokio::join!(
-            tokio::time::timeout(CHECK_TIMEOUT, self.db.ping()),
+            tokio::time::timeout(CHECK_TIMEOUT, self.db.try_write()),
             tokio::time::timeout(CHECK_TIMEOUT, self.rooms.health()),
         );
         let (database, rooms) = (say(database), say(rooms));

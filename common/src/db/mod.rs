@@ -153,6 +153,17 @@ impl Db {
             .map_err(DbError::from)
     }
 
+    /// Writes something small, as the services do all the time: it proves that writes are taken and committed.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    pub async fn try_write(&self) -> Result<(), DbError> {
+        match sql("UPDATE readiness SET checks = checks + 1 WHERE id = 1").run(self).await? {
+            1 => Ok(()),
+            _ => Err(DbError::Unavailable("its table readiness has lost its row".to_owned())),
+        }
+    }
+
     /// Closes every connection once it is idle.
     pub async fn close(&self) {
         match self {

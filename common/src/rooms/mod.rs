@@ -115,8 +115,9 @@ impl Page {
 /// What can go wrong with a room log.
 #[derive(Debug, thiserror::Error)]
 pub enum RoomError {
-    /// The backend does not answer; whether an append took effect is unknown, and repeating it with its nonce is safe.
-    #[error("the room log does not answer: {0}")]
+    /// The backend does not answer or takes no writes now; whether an append took effect is unknown, and repeating it with
+    /// its nonce is safe.
+    #[error("the room log is not available: {0}")]
     Unavailable(String),
     /// The backend holds something that is no entry.
     #[error("the room log is damaged: {0}")]

@@ -5,4 +5,5 @@ mod cancelled;
 mod full;
 mod schema;
 mod transactions;
+mod unavailable;
 mod values;
