@@ -12,10 +12,12 @@
 //! | [`process`] | processor time and memory of a process |
 //! | [`proxy`] | a TCP proxy that cuts, freezes and refuses |
 //! | [`failure`] | one error for everything that can go wrong in a test program |
+//! | [`metrics`] | counters, rates and histograms of a load test, and its report
 
 pub mod bench;
 pub mod client;
 pub mod failure;
+pub mod metrics;
 pub mod process;
 pub mod proxy;
 pub mod rest;
