@@ -22,6 +22,7 @@ pub mod process;
 pub mod proxy;
 pub mod rest;
 pub mod rest_load;
+pub mod script;
 pub mod servers;
 pub mod stress;
 pub mod system;

@@ -7,8 +7,10 @@
 //! | [`window`] | counters, rates and histograms of one stretch of time |
 //! | [`recorder`] | where virtual users record; sharded, so that they do not wait for each other |
 //! | [`collector`] | windows become periods, phases and the aggregate |
+//! | [`deliveries`] | stamps of chat messages: latency, loss, duplicates, reordering |
 
 pub mod collector;
+pub mod deliveries;
 pub mod histogram;
 pub mod recorder;
 pub mod report;
