@@ -16,12 +16,15 @@
 
 pub mod bench;
 pub mod client;
+pub mod commands;
+pub mod engines;
 pub mod failure;
 pub mod metrics;
 pub mod process;
 pub mod proxy;
 pub mod rest;
 pub mod rest_load;
+pub mod runner;
 pub mod script;
 pub mod servers;
 pub mod stress;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use loadtest::{
     bench::{Bench, Ready},
+    commands::{Check, Quick, Run},
     failure::Outcome,
     rest_load::RestLoad,
     stress::Stress,
@@ -20,6 +21,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(Run),
+    Check(Check),
+    Quick(Quick),
     /// Measure the gateway.
     #[command(subcommand)]
     Bench(Bench),
@@ -33,10 +37,17 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let command = match Cli::parse().command {
+        // These end by themselves on a signal, with a report.
+        Command::Run(run) => return run.run().await,
+        Command::Quick(quick) => return quick.run().await,
+        Command::Check(check) => return check.run(),
+        command => command,
+    };
     let stopped = async { tokio::signal::ctrl_c().await.map_err(Into::into) };
     // Dropping the run on a signal ends the processes it has started.
     let outcome: Outcome = tokio::select! {
-        outcome = run(Cli::parse().command) => outcome,
+        outcome = run(command) => outcome,
         outcome = stopped => outcome.and(Err(loadtest::failure::Failure::new("interrupted"))),
     };
     match outcome {
@@ -50,6 +61,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Outcome {
     match command {
+        Command::Run(_) | Command::Check(_) | Command::Quick(_) => Ok(()),
         Command::Bench(bench) => bench.run().await,
         Command::Ready(ready) => ready.run().await,
         Command::Rest(load) => load.run().await,
