@@ -12,7 +12,11 @@
 //! | [`process`] | processor time and memory of a process |
 //! | [`proxy`] | a TCP proxy that cuts, freezes and refuses |
 //! | [`failure`] | one error for everything that can go wrong in a test program |
-//! | [`metrics`] | counters, rates and histograms of a load test, and its report
+//! | [`script`] | scripts of Artillery: read, checked and compiled |
+//! | [`engines`] | virtual users that talk HTTP, WebSocket and Socket.IO |
+//! | [`runner`] | phases start users, and what they record becomes the report |
+//! | [`metrics`] | counters, rates and histograms of a load test, and its report |
+//! | [`commands`] | `run`, `check` and `quick` |
 
 pub mod bench;
 pub mod client;

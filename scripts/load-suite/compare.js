@@ -1,7 +1,7 @@
-// usage: compare.js REPORTS
+// usage: compare.js REPORTS RECORDED
 //
 // Compares what both runners reported of each case, and what the target counted. REPORTS holds `ours` and `theirs`, each
-// with CASE.json, CASE.exit and CASE.server.json. Counts, codes and exit codes must be equal but for what is listed
+// with CASE.json, CASE.exit and CASE.server.json; RECORDED holds older ones of Artillery. Counts, codes and exit codes must be equal but for what is listed
 // below; times must be of the same size. Prints every difference and ends with 1 if there is one.
 'use strict';
 const fs = require('fs'), path = require('path');
@@ -42,9 +42,9 @@ function compareTimes(name, ours, theirs) {
     if (!a) { problems.push(`${name}: ${metric} is missing`); continue; }
     // Artillery records an answered event of Socket.IO twice.
     if (metric !== 'socketio.response_time') expect(name, `${metric} count`, a.count, b.count);
-    // Both run on a busy machine: a factor and a constant.
-    if (a.median > b.median * 1.5 + 150 || b.median > a.median * 1.5 + 150) {
-      problems.push(`${name}: ${metric} median: ${a.median}, expected about ${b.median}`);
+    // The smallest says most on a busy machine, and even that differs: a factor and a constant.
+    if (a.min > b.min * 1.5 + 250 || b.min > a.min * 1.5 + 250) {
+      problems.push(`${name}: ${metric} min: ${a.min}, expected about ${b.min}`);
     }
   }
 }
