@@ -170,7 +170,8 @@ impl World {
         Ok(())
     }
 
-    fn operations(&self) -> Vec<String> {
+    /// The operations address of every process.
+    pub fn operations(&self) -> Vec<String> {
         let processes = self.system.gateways.iter().chain([&self.system.api]);
         let ops = |process: &Mingizuk| process.ready().gateway_ops.clone().or_else(|| process.ready().api_ops.clone());
         processes.filter_map(ops).collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::{lasting, members::everybody_is_told_once};
+use super::{asking, lasting, members::everybody_is_told_once};
 use crate::{
     client::{Client, Options},
     ensure,
@@ -38,15 +38,22 @@ pub(super) async fn mariadb_paused(world: &mut World) -> Outcome<String> {
     let mut cohort = world.cohort(8).await?;
     let room = cohort.room.id;
     let talk = cohort.talk();
+    let asking = asking::begin(world, &cohort.room)?;
     lasting(400).await;
     world.system.mariadb.program().signal(Signal::STOP)?;
     let before = cohort.clients[0].room(room).position.map_or(0, |position| position.seq);
     let went_on = cohort.clients[1].wait_seq(PATIENCE, room, before + 20).await;
-    lasting(world.scale(1000, 5000)).await;
+    // Longer than readiness waits for an answer.
+    lasting(world.scale(3200, 8000)).await;
     world.system.mariadb.program().signal(Signal::CONT)?;
     went_on?;
+    let during = asking.end().await?;
+    for ops in world.operations() {
+        world.readiness(&ops, true, PATIENCE).await?;
+    }
+    let after = asking::each_is_right(world, &cohort.room, 50).await?;
     cohort.quiet(talk).await?;
-    cohort.finish().await
+    Ok(format!("{during}, then {after} right answers; {}", cohort.finish().await?))
 }
 
 pub(super) async fn api_killed_right_after_joins(world: &mut World) -> Outcome<String> {

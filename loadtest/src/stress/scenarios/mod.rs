@@ -1,5 +1,6 @@
 //! What is done to the system, one function a scenario.
 
+mod asking;
 mod clients;
 mod clock;
 mod cluster;
@@ -294,7 +295,11 @@ fn of_members_and_data() -> Vec<Scenario> {
             "SIGKILL to MariaDB, started again",
             "talk goes on meanwhile; joins work again after"
         ),
-        scenario!(database::mariadb_paused, "SIGSTOP to MariaDB for some seconds", "talk goes on"),
+        scenario!(
+            database::mariadb_paused,
+            "SIGSTOP to MariaDB for some seconds while everybody also asks the REST service",
+            "talk goes on; every answer is to its own question, or \"not now\""
+        ),
         scenario!(
             database::api_killed_right_after_joins,
             "SIGKILL to the REST service while people join",
