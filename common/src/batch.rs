@@ -69,12 +69,6 @@ impl<K: Clone + Send + 'static, V: Send + 'static> BatchLoader<K, V> {
     }
 }
 
-/// `keys` with the last one repeated up to a power of two, which bounds the number of different SQL texts.
-pub fn padded<K: Clone>(keys: &[K]) -> impl Iterator<Item = &K> {
-    let last = keys.last().into_iter().cycle();
-    keys.iter().chain(last).take(keys.len().next_power_of_two())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -127,12 +121,5 @@ mod tests {
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(DbError::Unavailable(_)))), "{outcomes:?}");
         *fails.lock().expect("whether it fails") = false;
         assert_eq!(batches.get(3).await.expect("a value"), 3);
-    }
-
-    #[test]
-    fn keys_are_padded_to_a_power_of_two() {
-        for (keys, expected) in [(vec![], vec![]), (vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3])] {
-            assert_eq!(padded(&keys).copied().collect::<Vec<i32>>(), expected);
-        }
     }
 }

@@ -35,6 +35,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("the database of MINGIZUK_DATABASE_URL cannot be used: {0}")]
     Database(DbError),
+    /// The database is set up so that what is promised would not hold.
+    #[error("the database of MINGIZUK_DATABASE_URL cannot be used: {0}")]
+    Unsuitable(String),
     /// The schema could not be brought up to date.
     #[error("the database of MINGIZUK_DATABASE_URL could not be migrated: {0}")]
     Migrate(#[from] MigrateError),
@@ -97,6 +100,9 @@ impl Backends {
         match shape {
             Shape::AllInOne => db.migrate().await?,
             Shape::Separate => check_schema(&db).await?,
+        }
+        if let Some(reason) = db.unsuitable().await.map_err(StartError::Database)? {
+            return Err(StartError::Unsuitable(reason));
         }
         let tokens = AccessTokens::new(&jwt_keys(&config)?, Arc::clone(&env.clock))
             .ok_or_else(|| ConfigError::invalid("jwt_keys", "has no key"))?;

@@ -6,8 +6,7 @@ use uuid::Uuid;
 use wire::{Person, Role};
 
 use crate::{
-    batch::padded,
-    db::{Db, DbError, sql},
+    db::{Db, DbError, padded, sql},
     time::Timestamp,
 };
 
@@ -115,7 +114,7 @@ pub async fn standing(db: &Db, room: Uuid, user: Uuid) -> Result<Standing, DbErr
 pub async fn people_of_sessions(db: &Db, asked: &[(Uuid, Uuid)]) -> Result<Vec<Option<Person>>, DbError> {
     let found: Vec<(Uuid, Uuid, String)> = sql("SELECT s.id, u.id, u.nickname FROM sessions s \
          JOIN users u ON u.id = s.user_id WHERE s.revoked_at IS NULL AND u.withdrawn_at IS NULL AND s.id IN ")
-    .push_list(padded(asked).map(|(_, session)| *session))
+    .push_list(asked.iter().map(|(_, session)| *session))
     .all(db)
     .await?;
     let found: HashMap<Uuid, Person> =

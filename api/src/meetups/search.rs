@@ -5,7 +5,7 @@
 //! or cancelled.
 
 use common::{
-    db::{Db, DbError, Query, Value, sql},
+    db::{Db, DbError, Query, Value, padded, sql},
     text::fold,
     time::Timestamp,
 };
@@ -118,7 +118,8 @@ fn query(search: &Search, after: Option<Position>, now: Timestamp) -> Query {
 }
 
 fn with_terms(mut query: Query, words: &[&str]) -> Query {
-    for (n, term) in terms::lookup_terms(words).into_iter().enumerate() {
+    let terms = terms::lookup_terms(words);
+    for (n, term) in padded(&terms).enumerate() {
         query = query.push(&format!(" JOIN meetup_terms t{n} ON t{n}.meetup_id = m.id AND t{n}.term = ?")).bind(term);
     }
     query
@@ -139,7 +140,7 @@ fn with_state(query: Query, search: &Search, now: Timestamp) -> Query {
 }
 
 fn with_filters(mut query: Query, search: &Search, words: &[&str]) -> Query {
-    for word in words {
+    for word in padded(words) {
         query = query.push(" AND m.search_text LIKE ? ESCAPE '!'").bind(terms::like_pattern(word));
     }
     if let Some(region) = &search.region {
@@ -147,16 +148,14 @@ fn with_filters(mut query: Query, search: &Search, words: &[&str]) -> Query {
         // Codes are digits: what follows every code with this beginning is the beginning and a colon.
         query = query.push(" AND m.region_code >= ? AND m.region_code < ?").bind(region).bind(format!("{region}:"));
     }
-    if let Some(from) = search.from {
-        query = query.push(" AND m.starts_at >= ?").bind(from);
-    }
-    if let Some(to) = search.to {
-        query = query.push(" AND m.starts_at < ?").bind(to);
+    if search.from.is_some() || search.to.is_some() {
+        let (from, to) = (search.from.unwrap_or(Timestamp(i64::MIN)), search.to.unwrap_or(Timestamp(i64::MAX)));
+        query = query.push(" AND m.starts_at >= ? AND m.starts_at < ?").bind(from).bind(to);
     }
     if let Some(circle) = &search.circle {
         let runs = circle.cells();
-        let any = vec!["m.cell BETWEEN ? AND ?"; runs.len()].join(" OR ");
-        query = query.push(&format!(" AND ({any})")).bind_all(runs.into_iter().flat_map(|(first, last)| [first, last]));
+        let any = vec!["m.cell BETWEEN ? AND ?"; padded(&runs).count()].join(" OR ");
+        query = query.push(&format!(" AND ({any})")).bind_all(padded(&runs).flat_map(|(first, last)| [*first, *last]));
     }
     query
 }

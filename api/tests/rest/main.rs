@@ -24,5 +24,6 @@ mod routines;
 mod schema;
 mod search;
 mod service;
+mod statements;
 mod three_months;
 mod workouts;

@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use sqlx::{Database, Pool, pool::PoolConnection};
+use sqlx::{Connection, Database, Pool, database::HasStatementCache, pool::PoolConnection};
 use tokio::time::Instant;
 
-use super::{ACQUIRE_TIMEOUT, error};
+use super::{ACQUIRE_TIMEOUT, REPLACED_AT, error};
 
 /// How long a pool may take to check a connection that comes back, before it is closed instead.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(super) struct Lease<DB: Database> {
     reusable: bool,
 }
 
-impl<DB: Database> Lease<DB> {
+impl<DB: Database + HasStatementCache> Lease<DB> {
     /// Waits for a connection of `pool`, which opens one if it may. When the server gives no more connections to anybody,
     /// one that is in use here is waited for.
     pub(super) async fn take(pool: &Pool<DB>) -> Result<Self, sqlx::Error> {
@@ -54,7 +54,7 @@ impl<DB: Database> Lease<DB> {
 
     /// Gives the connection back: every call has ended, and no transaction is open.
     pub(super) fn give_back(mut self) {
-        self.reusable = true;
+        self.reusable = self.connection.cached_statements_size() < REPLACED_AT;
     }
 }
 

@@ -104,13 +104,13 @@ impl Query {
         self
     }
 
-    /// Appends `(?, ?, …)` and binds the values: the right side of `IN`. An empty list matches nothing.
-    pub fn push_list<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
-        let before = self.values.len();
-        self = self.bind_all(values);
-        let marks = vec!["?"; self.values.len() - before].join(", ");
+    /// Appends `(?, ?, …)` and binds the values: the right side of `IN`. An empty list matches nothing. The last value is
+    /// repeated up to a power of two, so that lists of any length make few texts.
+    pub fn push_list<V: Into<Value>>(self, values: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        let marks = vec!["?"; padded(&values).count()].join(", ");
         let list = if marks.is_empty() { "(NULL)".to_owned() } else { format!("({marks})") };
-        self.push(&list)
+        self.push(&list).bind_all(padded(&values).cloned())
     }
 
     /// All rows. The statement must have its own `LIMIT` or a key that bounds it.
@@ -157,21 +157,54 @@ impl Query {
     }
 }
 
-/// Rows of one `INSERT`, at most: with 30 columns still below SQLite's limit of 32,766 placeholders.
-const ROWS_PER_INSERT: usize = 500;
+/// `values` with the last one repeated up to a power of two: parts of a text that are repeated for each of them make few
+/// different texts. A connection prepares each text once.
+pub fn padded<T>(values: &[T]) -> impl Iterator<Item = &T> {
+    let last = values.last().into_iter().cycle();
+    values.iter().chain(last).take(values.len().next_power_of_two())
+}
+
+/// Rows of one `INSERT`, at most: with 30 columns still below SQLite's limit of 32,766 placeholders. A power of two.
+const ROWS_PER_INSERT: usize = 512;
 
 /// Inserts rows into `table`, many with each statement. Every row has a value for each of the `columns`.
 ///
 /// # Errors
 /// See [`DbError`]; rows of earlier statements are in the transaction.
 pub async fn insert_rows(tx: &mut Tx, table: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<(), DbError> {
+    insert_rows_ending(tx, table, columns, rows, "").await
+}
+
+/// Inserts rows as [`insert_rows`] does, and sets the columns `updated` where a row with the same `key` exists.
+///
+/// # Errors
+/// See [`DbError`]; rows of earlier statements are in the transaction.
+pub async fn upsert_rows(
+    tx: &mut Tx,
+    table: &str,
+    columns: &[&str],
+    rows: Vec<Vec<Value>>,
+    (key, updated): (&str, &[&str]),
+) -> Result<(), DbError> {
+    let end = tx.dialect().upsert(key, updated);
+    insert_rows_ending(tx, table, columns, rows, &end).await
+}
+
+/// Each statement has a power of two of rows, so that any number of rows makes few texts.
+async fn insert_rows_ending(
+    tx: &mut Tx,
+    table: &str,
+    columns: &[&str],
+    rows: Vec<Vec<Value>>,
+    end: &str,
+) -> Result<(), DbError> {
     let marks = format!("({})", vec!["?"; columns.len()].join(", "));
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let some: Vec<Vec<Value>> = rows.by_ref().take(ROWS_PER_INSERT).collect();
-        let values = vec![marks.as_str(); some.len()].join(", ");
-        sql(format!("INSERT INTO {table} ({}) VALUES {values}", columns.join(", ")))
-            .bind_all(some.into_iter().flatten())
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let count = (1 << rows.len().ilog2()).min(ROWS_PER_INSERT);
+        let values = vec![marks.as_str(); count].join(", ");
+        sql(format!("INSERT INTO {table} ({}) VALUES {values}{end}", columns.join(", ")))
+            .bind_all(rows.by_ref().take(count).flatten())
             .run(&mut *tx)
             .await?;
     }
@@ -341,5 +374,20 @@ impl Executor for &mut Tx {
         })
         .await;
         self.end_call(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_padded_to_a_power_of_two() {
+        for (values, expected) in [(vec![], vec![]), (vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3])] {
+            assert_eq!(padded(&values).copied().collect::<Vec<i32>>(), expected);
+        }
+        let texts: std::collections::BTreeSet<String> =
+            (0..=512).map(|length| sql("SELECT 1 IN ").push_list(0..length).text().to_owned()).collect();
+        assert_eq!(texts.len(), 11, "{texts:?}");
     }
 }

@@ -11,13 +11,13 @@ use super::{
     decode,
 };
 use crate::{
-    db::{Db, DbError, Executor, MaybeContention, Tx, sql},
+    db::{Db, DbError, Executor, MaybeContention, Tx, sql, upsert_rows},
     time::Timestamp,
 };
 
 /// Rows changed by one statement, at most.
 pub(super) const CHUNK: usize = 200;
-const COLUMNS: &str = "room_id, epoch, seq, author_id, person_id, nonce, at, json";
+const COLUMNS: [&str; 8] = ["room_id", "epoch", "seq", "author_id", "person_id", "nonce", "at", "json"];
 
 /// Failure inside a transaction; contention is told apart, so that the transaction is retried.
 #[derive(Debug)]
@@ -153,27 +153,24 @@ pub(super) async fn whole_page(
 
 /// Stores one new entry.
 pub(super) async fn insert(tx: &mut Tx, room: Uuid, at: Position, draft: &Draft, json: &str) -> Result<(), DbError> {
-    sql(format!("INSERT INTO room_entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"))
-        .bind(room)
-        .bind(at.epoch)
-        .bind(at.seq)
-        .bind(draft.author)
-        .bind(draft.body.person().map(|person| person.id))
-        .bind(draft.nonce.as_deref())
-        .bind(draft.at)
-        .bind(json)
-        .run(tx)
-        .await?;
+    sql("INSERT INTO room_entries (room_id, epoch, seq, author_id, person_id, nonce, at, json) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    .bind(room)
+    .bind(at.epoch)
+    .bind(at.seq)
+    .bind(draft.author)
+    .bind(draft.body.person().map(|person| person.id))
+    .bind(draft.nonce.as_deref())
+    .bind(draft.at)
+    .bind(json)
+    .run(tx)
+    .await?;
     Ok(())
 }
 
 /// Stores entries that may be there already, with their present state. At most [`CHUNK`].
 pub(super) async fn put(tx: &mut Tx, room: Uuid, epoch: Uuid, entries: &[RawEntry]) -> Result<(), TxError> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; entries.len()].join(", ");
-    let mut insert = sql(format!("INSERT INTO room_entries ({COLUMNS}) VALUES {rows}"));
+    let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         let Entry { seq, at, body, .. } = entry.parse()?;
         let person = body.person().map(|person| person.id);
@@ -182,12 +179,19 @@ pub(super) async fn put(tx: &mut Tx, room: Uuid, epoch: Uuid, entries: &[RawEntr
             Body::Message { nonce, .. } => (person.unwrap_or(SYSTEM), Some(nonce.as_str())),
             _ => (person.unwrap_or(SYSTEM), None),
         };
-        insert = insert.bind(room).bind(epoch).bind(seq).bind(author).bind(person).bind(nonce).bind(at);
-        insert = insert.bind(&*entry.json);
+        rows.push(vec![
+            room.into(),
+            epoch.into(),
+            seq.into(),
+            author.into(),
+            person.into(),
+            nonce.into(),
+            at.into(),
+            (&*entry.json).into(),
+        ]);
     }
-    let upsert = tx.dialect().upsert("room_id, epoch, seq", &["author_id", "person_id", "json"]);
-    insert.push(&upsert).run(tx).await?;
-    Ok(())
+    let update = ("room_id, epoch, seq", &["author_id", "person_id", "json"][..]);
+    Ok(upsert_rows(tx, "room_entries", &COLUMNS, rows, update).await?)
 }
 
 /// Says how far SQL has a room's log.

@@ -4,6 +4,7 @@
 mod cancelled;
 mod full;
 mod schema;
+mod settings;
 mod transactions;
 mod unavailable;
 mod values;

@@ -1,0 +1,2 @@
+-- SQLite has one engine: there is nothing to convert.
+SELECT 1;
