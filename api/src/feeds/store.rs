@@ -28,7 +28,7 @@ pub async fn token(db: &Db, user: Uuid, new: &str, now: Timestamp) -> Result<Str
 }
 
 async fn find(db: &Db, user: Uuid) -> Result<Option<String>, DbError> {
-    sql("SELECT token FROM calendar_feeds WHERE user_id = ?").bind(user).scalar(db).await
+    sql("SELECT CAST(token AS CHAR) FROM calendar_feeds WHERE user_id = ?").bind(user).scalar(db).await
 }
 
 /// Makes a user's feed unreadable; the next one has another address.

@@ -92,6 +92,7 @@ async fn a_feed_has_what_one_takes_part_in() {
         read(&first[0]).await.refused(404, "not_found");
         let second = feed(&service, &mingi).await;
         read(&second).await.expect(200);
+        read(&second.replace(".ics", "%20.ics")).await.refused(404, "not_found");
         service.delete("/me", &mingi).await.expect(204);
         for path in [&*second, "/calendar-feeds/.ics", "/calendar-feeds/nonsense", "/calendar-feeds/nonsense.ics"] {
             read(path).await.refused(404, "not_found");

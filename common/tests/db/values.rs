@@ -101,7 +101,7 @@ async fn a_second_row_of_one_key_is_a_unique_violation_and_letters_are_not_folde
             let text = Some(text.to_owned());
             Thing { id: Uuid::now_v7(), number: None, fraction: None, text, bytes: None }
         };
-        // But for spaces at the end, which MySQL's collations ignore: our texts have none.
+        // But for spaces at the end, which MySQL's collations of characters ignore: keys are bytes there.
         for text in ["Mingi", "mingi", "MINGI", " mingi", "é", "e\u{301}", "밍기"] {
             insert(&db, &thing(text)).await.expect(text);
             let again = insert(&db, &thing(text)).await;

@@ -140,6 +140,20 @@ async fn a_nonce_is_its_authors_and_is_remembered_for_its_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nonces_are_compared_byte_by_byte() {
+    for (name, store) in testing::room_stores().await {
+        let (room, author) = (Uuid::now_v7(), Uuid::now_v7());
+        let nonces = ["k", "k ", "k  ", " k", "K", "k\t", "ķ", "k\u{327}"];
+        for duplicate in [false, true] {
+            for (seq, nonce) in (1..).zip(nonces) {
+                let appended = store.append(room, message(author, nonce, "말")).await.expect(name);
+                assert_eq!(place(appended), (seq, duplicate), "{name} {nonce:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_latest_nonces_of_an_author_are_kept_however_many_there_were() {
     for (name, store) in testing::room_stores().await {
         let room = Uuid::now_v7();

@@ -1,0 +1,2 @@
+-- SQLite compares texts byte by byte already.
+SELECT 1;
