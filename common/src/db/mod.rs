@@ -16,6 +16,7 @@ mod query;
 pub mod recorder;
 mod settings;
 mod tx;
+mod value;
 
 use std::{
     path::{Path, PathBuf},
@@ -33,8 +34,9 @@ use self::lease::Lease;
 pub use self::{
     error::{DbError, MaybeContention},
     migrate::{MigrateError, SchemaState},
-    query::{Executor, Query, Row, Value, insert_rows, padded, sql, upsert_rows},
+    query::{Executor, Query, Row, insert_rows, padded, sql, upsert_rows},
     tx::{Attempts, Tx},
+    value::Value,
 };
 use crate::config::SecretUrl;
 

@@ -10,10 +10,12 @@ use std::{
     },
 };
 
-use super::{Db, Query};
+use super::{Db, value::Value};
 
-/// Recorded statements of each database, by their text: a statement that runs twice is recorded once.
-type Recorded = BTreeMap<String, BTreeMap<String, Query>>;
+/// Statements by their text, each with the values of its first run.
+pub type Statements = BTreeMap<String, Vec<Value>>;
+/// Recorded statements of each database.
+type Recorded = BTreeMap<String, Statements>;
 
 static RECORDED: Mutex<Recorded> = Mutex::new(BTreeMap::new());
 /// Databases that are being recorded.
@@ -38,19 +40,19 @@ pub fn start(db: &Db) {
     RECORDING.store(recorded.len(), Ordering::Relaxed);
 }
 
-/// Stops recording `db` and returns its statements, each with the values of its first run; `None` if it was not recorded.
-pub fn stop(db: &Db) -> Option<Vec<Query>> {
+/// Stops recording `db` and returns its statements; `None` if it was not recorded.
+pub fn stop(db: &Db) -> Option<Statements> {
     let mut recorded = recorded();
-    let queries = recorded.remove(&name(db));
+    let statements = recorded.remove(&name(db));
     RECORDING.store(recorded.len(), Ordering::Relaxed);
-    queries.map(|queries| queries.into_values().collect())
+    statements
 }
 
 /// Records a statement, if its database is being recorded.
-pub(super) fn record(db: &Db, query: &Query) {
+pub(super) fn record(db: &Db, text: &str, values: &[Value]) {
     if RECORDING.load(Ordering::Relaxed) > 0
-        && let Some(queries) = recorded().get_mut(&name(db))
+        && let Some(statements) = recorded().get_mut(&name(db))
     {
-        queries.entry(query.text().to_owned()).or_insert_with(|| query.clone());
+        statements.entry(text.to_owned()).or_insert_with(|| values.to_vec());
     }
 }
