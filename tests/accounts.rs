@@ -72,7 +72,7 @@ async fn in_one_process() {
 #[tokio::test]
 async fn in_separate_processes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let database = Database::MySql.fresh_url().await;
+    let database = Database::MySql.empty_url().await;
     let setup = Setup::shared(BINARY, folder.path(), database.expose(), redis_url().expose());
     setup.migrate().await.expect("the schema");
     let api = setup.start(Role::Api).await.expect("ready");

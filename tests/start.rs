@@ -19,7 +19,7 @@ fn folder() -> TempDir {
 }
 
 async fn migrated() -> String {
-    let url = Database::MySql.fresh_url().await;
+    let url = Database::MySql.empty_url().await;
     Setup::embedded(BINARY, std::env::temp_dir())
         .with("DATABASE_URL", url.expose())
         .migrate()
@@ -42,7 +42,7 @@ async fn refuses(setup: &Setup, arguments: &[&str], said: &str) {
 async fn a_role_without_what_it_needs_says_so() {
     let folder = folder();
     let database = migrated().await;
-    let empty = Database::MySql.fresh_url().await;
+    let empty = Database::MySql.empty_url().await;
     let redis = redis_url();
     let closed = format!("127.0.0.1:{}", free_port().expect("a port"));
     let good = Setup::shared(BINARY, folder.path(), &database, redis.expose());
@@ -161,15 +161,14 @@ async fn a_second_process_leaves_an_embedded_database_alone() {
     second.start(Role::AllInOne).await.expect("ready");
 }
 
-#[tokio::test]
-async fn migrating_again_changes_nothing() {
-    for database in Database::ALL {
-        let folder = folder();
-        let setup = Setup::embedded(BINARY, folder.path()).with("DATABASE_URL", database.fresh_url().await.expose());
-        for _ in 0..2 {
-            let finished = setup.run(&["migrate"]).await.expect("an end");
-            assert!(finished.status.success(), "{finished:?}");
-        }
+testing::on_each_database!(migrating_again_changes_nothing);
+
+async fn migrating_again_changes_nothing(database: Database) {
+    let folder = folder();
+    let setup = Setup::embedded(BINARY, folder.path()).with("DATABASE_URL", database.empty_url().await.expose());
+    for _ in 0..2 {
+        let finished = setup.run(&["migrate"]).await.expect("an end");
+        assert!(finished.status.success(), "{finished:?}");
     }
 }
 

@@ -42,7 +42,7 @@ impl System {
 
     async fn production() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::MySql.fresh_url().await;
+        let database = Database::MySql.empty_url().await;
         let setup = Setup::shared(BINARY, folder.path(), database.expose(), redis_url().expose());
         setup.migrate().await.expect("the schema");
         Self::start(folder, setup, &[Role::Api, Role::Gateway, Role::Gateway]).await

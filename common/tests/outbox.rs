@@ -13,9 +13,16 @@ use common::{
     transaction,
 };
 use loadtest::servers::{Redis, Sync};
-use testing::Database;
+use testing::{Database, RoomLog};
 use uuid::Uuid;
 use wire::{Body, Change, Person, Role};
+
+testing::on_each_room_log!(
+    many_relays_at_once_tell_everything_once_in_order,
+    a_crash_between_append_and_delete_repeats_nothing,
+    what_is_rolled_back_is_never_told,
+    what_can_never_be_told_is_given_up,
+);
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -44,7 +51,7 @@ async fn waiting(db: &Db) -> i64 {
 }
 
 /// Who joined, by the log.
-async fn log(store: &dyn RoomStore, room: Uuid) -> Vec<String> {
+async fn logged(store: &dyn RoomStore, room: Uuid) -> Vec<String> {
     let page = store.read(room, Range::After(0), 1000).await.expect("read");
     let name = |entry: &common::rooms::RawEntry| match entry.parse().expect("an entry").body {
         Body::Member { user, .. } => user.nickname,
@@ -57,77 +64,71 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_relays_at_once_tell_everything_once_in_order() {
-    for (name, store, db) in testing::room_stores_with_databases().await {
-        let rooms = [Uuid::now_v7(), Uuid::now_v7()];
-        let bodies: Vec<Body> = (0..200).map(joined).collect();
-        for chunk in bodies.chunks(40) {
-            for room in rooms {
-                put(&db, room, chunk).await;
-            }
-        }
-        let relays: Vec<Relay> = (0..3).map(|_| Relay::new(db.clone(), Arc::clone(&store))).collect();
-        for outcome in futures_util::future::join_all(relays.iter().map(Relay::drain)).await {
-            outcome.expect(name);
-        }
+async fn many_relays_at_once_tell_everything_once_in_order(log: RoomLog) {
+    let (store, db) = log.fresh_with_database().await;
+    let rooms = [Uuid::now_v7(), Uuid::now_v7()];
+    let bodies: Vec<Body> = (0..200).map(joined).collect();
+    for chunk in bodies.chunks(40) {
         for room in rooms {
-            assert_eq!(log(&*store, room).await, numbers(0..200), "{name}");
+            put(&db, room, chunk).await;
         }
-        assert_eq!(waiting(&db).await, 0, "{name}");
     }
+    let relays: Vec<Relay> = (0..3).map(|_| Relay::new(db.clone(), Arc::clone(&store))).collect();
+    for outcome in futures_util::future::join_all(relays.iter().map(Relay::drain)).await {
+        outcome.expect("drained");
+    }
+    for room in rooms {
+        assert_eq!(logged(&*store, room).await, numbers(0..200));
+    }
+    assert_eq!(waiting(&db).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_append_and_delete_repeats_nothing() {
-    for (name, store, db) in testing::room_stores_with_databases().await {
-        let room = Uuid::now_v7();
-        put(&db, room, &(0..10).map(joined).collect::<Vec<_>>()).await;
-        // As a process left it that crashed after its sixth append.
-        let rows: Vec<(Uuid, String)> =
-            sql("SELECT id, body FROM room_outbox ORDER BY position LIMIT 6").all(&db).await.expect("rows");
-        for (id, body) in rows {
-            let body = serde_json::from_str(&body).expect("a body");
-            let draft = Draft { author: SYSTEM, role: Role::Host, nonce: Some(id.to_string()), at: NOW, body };
-            store.append(room, draft).await.expect("append");
-        }
-        Relay::new(db.clone(), Arc::clone(&store)).drain().await.expect(name);
-        assert_eq!(log(&*store, room).await, numbers(0..10), "{name}");
+async fn a_crash_between_append_and_delete_repeats_nothing(log: RoomLog) {
+    let (store, db) = log.fresh_with_database().await;
+    let room = Uuid::now_v7();
+    put(&db, room, &(0..10).map(joined).collect::<Vec<_>>()).await;
+    // As a process left it that crashed after its sixth append.
+    let rows: Vec<(Uuid, String)> =
+        sql("SELECT id, body FROM room_outbox ORDER BY position LIMIT 6").all(&db).await.expect("rows");
+    for (id, body) in rows {
+        let body = serde_json::from_str(&body).expect("a body");
+        let draft = Draft { author: SYSTEM, role: Role::Host, nonce: Some(id.to_string()), at: NOW, body };
+        store.append(room, draft).await.expect("append");
     }
+    Relay::new(db.clone(), Arc::clone(&store)).drain().await.expect("drained");
+    assert_eq!(logged(&*store, room).await, numbers(0..10));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_rolled_back_is_never_told() {
-    for database in Database::ALL {
-        let db = database.fresh().await;
-        let (env, relay, body) = (env(), relay(&db), [joined(1)]);
-        let outbox = Outbox::new(&env, &relay);
-        let change = async |tx: &mut common::db::Tx| {
-            outbox.put(tx, Uuid::now_v7(), &body).await?;
-            Err::<(), _>(DbError::Unavailable("on purpose".to_owned()))
-        };
-        transaction!(db, |tx| change(tx)).expect_err("rolled back");
-        assert_eq!(waiting(&db).await, 0, "{database:?}");
-    }
+async fn what_is_rolled_back_is_never_told(log: RoomLog) {
+    let (_, db) = log.fresh_with_database().await;
+    let (env, relay, body) = (env(), relay(&db), [joined(1)]);
+    let outbox = Outbox::new(&env, &relay);
+    let change = async |tx: &mut common::db::Tx| {
+        outbox.put(tx, Uuid::now_v7(), &body).await?;
+        Err::<(), _>(DbError::Unavailable("on purpose".to_owned()))
+    };
+    transaction!(db, |tx| change(tx)).expect_err("rolled back");
+    assert_eq!(waiting(&db).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_be_told_is_given_up() {
-    for (name, store, db) in testing::room_stores_with_databases().await {
-        let [closed, damaged, open] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
-        store.retire(closed, NOW).await.expect(name);
-        put(&db, closed, &[joined(0)]).await;
-        put(&db, damaged, &[joined(0), joined(1)]).await;
-        let first: Option<i64> =
-            sql("SELECT MIN(position) FROM room_outbox WHERE room_id = ?").bind(damaged).scalar(&db).await.expect(name);
-        sql("UPDATE room_outbox SET body = '{' WHERE position = ?").bind(first).run(&db).await.expect("damage");
-        put(&db, open, &[joined(0)]).await;
-        Relay::new(db.clone(), Arc::clone(&store)).drain().await.expect(name);
-        assert_eq!(log(&*store, closed).await, numbers(0..0), "{name}");
-        assert_eq!(log(&*store, damaged).await, numbers(1..2), "{name}");
-        assert_eq!(log(&*store, open).await, numbers(0..1), "{name}");
-        assert_eq!(waiting(&db).await, 0, "{name}");
-    }
+async fn what_can_never_be_told_is_given_up(log: RoomLog) {
+    let (store, db) = log.fresh_with_database().await;
+    let [closed, damaged, open] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+    store.retire(closed, NOW).await.expect("retired");
+    put(&db, closed, &[joined(0)]).await;
+    put(&db, damaged, &[joined(0), joined(1)]).await;
+    let first: Option<i64> = sql("SELECT MIN(position) FROM room_outbox WHERE room_id = ?")
+        .bind(damaged)
+        .scalar(&db)
+        .await
+        .expect("a value");
+    sql("UPDATE room_outbox SET body = '{' WHERE position = ?").bind(first).run(&db).await.expect("damage");
+    put(&db, open, &[joined(0)]).await;
+    Relay::new(db.clone(), Arc::clone(&store)).drain().await.expect("drained");
+    assert_eq!(logged(&*store, closed).await, numbers(0..0));
+    assert_eq!(logged(&*store, damaged).await, numbers(1..2));
+    assert_eq!(logged(&*store, open).await, numbers(0..1));
+    assert_eq!(waiting(&db).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,10 +146,10 @@ async fn a_room_that_cannot_be_told_now_waits_and_no_other_room_does() {
     }
     put(&db, open, &(0..100).map(joined).collect::<Vec<_>>()).await;
     relay.drain().await.expect_err("one room is broken");
-    assert_eq!(log(&*store, open).await, numbers(0..100));
+    assert_eq!(logged(&*store, open).await, numbers(0..100));
     assert_eq!(waiting(&db).await, 100);
     assert_eq!(redis.command(&format!("DEL {key}")).await.expect("deleted").trim_end(), ":1");
     relay.drain().await.expect("repaired");
-    assert_eq!(log(&*store, broken).await, numbers(0..100));
+    assert_eq!(logged(&*store, broken).await, numbers(0..100));
     assert_eq!(waiting(&db).await, 0);
 }

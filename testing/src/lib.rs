@@ -6,12 +6,13 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "only tests use this crate, and a broken set-up must stop them")]
 
 pub mod plans;
+mod template;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use common::{
     config::{Config, Profile, SecretUrl},
-    db::{Db, sql},
+    db::{Db, sql, sqlite_file},
     ids::RandomIds,
     rooms::{
         RoomStore,
@@ -25,7 +26,7 @@ use fred::{
 };
 use uuid::Uuid;
 
-/// The database backends that every test of SQL runs against.
+/// The databases that every test of SQL runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     /// A new file in a temporary folder.
@@ -39,27 +40,46 @@ impl Database {
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::MySql];
 
     /// The URL of a new, empty database.
-    pub async fn fresh_url(self) -> SecretUrl {
-        match self {
-            Self::Sqlite => SecretUrl::new(format!("sqlite://{}/mingizuk.db", temporary_folder().display())),
-            Self::MySql => {
-                let server = server("MINGIZUK_TEST_MYSQL_URL");
-                let name = format!("test_{}", Uuid::now_v7().simple());
-                let admin =
-                    Db::connect(&SecretUrl::new(format!("{server}/mysql")), 1).await.expect("the test's MariaDB");
-                sql(format!("CREATE DATABASE {name}")).run(&admin).await.expect("a new database");
-                admin.close().await;
-                SecretUrl::new(format!("{server}/{name}"))
-            }
+    pub async fn empty_url(self) -> SecretUrl {
+        let (url, server) = self.new_url();
+        if let Some((server, name)) = server {
+            execute(&server, format!("CREATE DATABASE {name}")).await;
         }
+        url
+    }
+
+    /// The URL of a new, migrated database.
+    pub async fn fresh_url(self) -> SecretUrl {
+        let (url, server) = self.new_url();
+        match server {
+            Some((server, name)) => template::copy_mysql(&server, &name).await,
+            None => template::copy_sqlite(&sqlite_file(&url).expect("a file")).await,
+        }
+        url
     }
 
     /// A new, migrated database.
     pub async fn fresh(self) -> Db {
-        let db = Db::connect(&self.fresh_url().await, 8).await.expect("a connection");
-        db.migrate().await.expect("migrations");
-        db
+        Db::connect(&self.fresh_url().await, 8).await.expect("a connection")
     }
+
+    /// A URL that nothing else uses; on a server, the server's own URL and the database's name too.
+    fn new_url(self) -> (SecretUrl, Option<(String, String)>) {
+        match self {
+            Self::Sqlite => (SecretUrl::new(format!("sqlite://{}/mingizuk.db", temporary_folder().display())), None),
+            Self::MySql => {
+                let (server, name) = (server("MINGIZUK_TEST_MYSQL_URL"), format!("test_{}", Uuid::now_v7().simple()));
+                (SecretUrl::new(format!("{server}/{name}")), Some((server, name)))
+            }
+        }
+    }
+}
+
+/// Runs one statement on the test's MariaDB.
+async fn execute(server: &str, statement: String) {
+    let admin = Db::connect(&SecretUrl::new(format!("{server}/mysql")), 1).await.expect("the test's MariaDB");
+    sql(statement).run(&admin).await.expect("carried out");
+    admin.close().await;
 }
 
 /// The URL of the test's Redis.
@@ -67,21 +87,33 @@ pub fn redis_url() -> SecretUrl {
     SecretUrl::new(server("MINGIZUK_TEST_REDIS_URL"))
 }
 
-/// Room logs of every kind, each with its name.
-pub async fn room_stores() -> Vec<(&'static str, Arc<dyn RoomStore>)> {
-    room_stores_with_databases().await.into_iter().map(|(name, store, _)| (name, store)).collect()
+/// The room logs that every test of a log runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomLog {
+    /// In SQL, in a new file.
+    Sqlite,
+    /// In SQL, in a new database on the test's MariaDB.
+    MySql,
+    /// On the test's Redis, with a new archive.
+    Redis,
 }
 
-/// Room logs of every kind, each with its name and the database it, or its archive, is in.
-pub async fn room_stores_with_databases() -> Vec<(&'static str, Arc<dyn RoomStore>, Db)> {
-    let ids = || Arc::new(RandomIds);
-    let (sqlite, mysql, archive) =
-        (Database::Sqlite.fresh().await, Database::MySql.fresh().await, Database::Sqlite.fresh().await);
-    vec![
-        ("SQLite", Arc::new(SqlRooms::new(sqlite.clone(), ids())), sqlite),
-        ("MariaDB", Arc::new(SqlRooms::new(mysql.clone(), ids())), mysql),
-        ("Redis", Arc::new(redis_rooms_at(redis_url(), archive.clone()).await), archive),
-    ]
+impl RoomLog {
+    /// A log without entries.
+    pub async fn fresh(self) -> Arc<dyn RoomStore> {
+        self.fresh_with_database().await.0
+    }
+
+    /// A log without entries and the database that it, or its archive, is in.
+    pub async fn fresh_with_database(self) -> (Arc<dyn RoomStore>, Db) {
+        let database = if self == Self::MySql { Database::MySql } else { Database::Sqlite };
+        let db = database.fresh().await;
+        let log: Arc<dyn RoomStore> = match self {
+            Self::Sqlite | Self::MySql => Arc::new(SqlRooms::new(db.clone(), Arc::new(RandomIds))),
+            Self::Redis => Arc::new(redis_rooms_at(redis_url(), db.clone()).await),
+        };
+        (log, db)
+    }
 }
 
 /// A new meetup of a new host, over in a thousand years.
@@ -144,6 +176,40 @@ pub async fn lasting_redis_keys(room: Uuid) -> Vec<String> {
     }
     client.quit().await.expect("closed");
     lasting
+}
+
+/// Makes a test for each [`Database`] of each function named: `sqlite::name` and `mysql::name`.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($test:ident),+ $(,)?) => {
+        $crate::tests_on!(sqlite, $crate::Database::Sqlite, $($test),+);
+        $crate::tests_on!(mysql, $crate::Database::MySql, $($test),+);
+    };
+}
+
+/// Makes a test for each [`RoomLog`] of each function named: `sqlite::name`, `mysql::name` and `redis::name`.
+#[macro_export]
+macro_rules! on_each_room_log {
+    ($($test:ident),+ $(,)?) => {
+        $crate::tests_on!(sqlite, $crate::RoomLog::Sqlite, $($test),+);
+        $crate::tests_on!(mysql, $crate::RoomLog::MySql, $($test),+);
+        $crate::tests_on!(redis, $crate::RoomLog::Redis, $($test),+);
+    };
+}
+
+/// Makes a module of tests that call the functions of the same names above it with `backend`.
+#[macro_export]
+macro_rules! tests_on {
+    ($module:ident, $backend:expr, $($test:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    super::$test($backend).await;
+                }
+            )+
+        }
+    };
 }
 
 /// The test profile's configuration with every listener on a free port.

@@ -23,6 +23,11 @@ use futures_util::{FutureExt, future::BoxFuture, future::join_all};
 use loadtest::proxy::{Proxy, Which};
 use testing::Database;
 
+testing::on_each_database!(
+    a_call_given_up_at_any_point_leaves_the_answers_of_others_alone,
+    a_transaction_whose_statement_was_given_up_takes_no_other,
+);
+
 /// Polls of one call, at most: more than any call needs.
 const MOST_POLLS: usize = 400;
 /// Longer than anything here may take.
@@ -153,47 +158,41 @@ fn call<'a>(world: &'a World, kind: &str) -> BoxFuture<'a, ()> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_given_up_at_any_point_leaves_the_answers_of_others_alone() {
-    for database in Database::ALL {
-        for kind in KINDS {
-            let world = World::new(database).await;
-            let mut ended = false;
-            for times in 1..=MOST_POLLS {
-                ended = polled(call(&world, kind), times).await.is_some();
-                let after = format!("{kind} polled {times} times on {database:?}");
-                let right = tokio::time::timeout(PATIENCE, world.assert_right(&after)).await;
-                right.unwrap_or_else(|_| panic!("after {after}: no answers in time"));
-                if ended {
-                    break;
-                }
+async fn a_call_given_up_at_any_point_leaves_the_answers_of_others_alone(database: Database) {
+    for kind in KINDS {
+        let world = World::new(database).await;
+        let mut ended = false;
+        for times in 1..=MOST_POLLS {
+            ended = polled(call(&world, kind), times).await.is_some();
+            let after = format!("{kind} polled {times} times");
+            let right = tokio::time::timeout(PATIENCE, world.assert_right(&after)).await;
+            right.unwrap_or_else(|_| panic!("after {after}: no answers in time"));
+            if ended {
+                break;
             }
-            assert!(ended, "{kind} on {database:?} did not end within {MOST_POLLS} polls");
         }
+        assert!(ended, "{kind} on {database:?} did not end within {MOST_POLLS} polls");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_whose_statement_was_given_up_takes_no_other() {
-    for database in Database::ALL {
-        let world = World::new(database).await;
-        let mut tx = world.db.begin().await.expect("begun");
-        sql("INSERT INTO pairs (id, pair) VALUES (1, 1)").run(&mut tx).await.expect("inserted");
-        // What takes longer than a poll.
-        let long = match database {
-            Database::Sqlite => {
-                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT SUM(i) FROM n"
-            }
-            Database::MySql => "SELECT SLEEP(1)",
-        };
-        let given_up = sql(long).scalar::<i64>(&mut tx).boxed();
-        assert_eq!(polled(given_up, 1).await.map(|outcome| outcome.is_ok()), None, "{database:?}");
-        let next = sql("SELECT 7").scalar::<i64>(&mut tx).await;
-        assert!(matches!(next, Err(DbError::Unavailable(_))), "{database:?}: {next:?}");
-        let committed = tx.commit().await;
-        assert!(matches!(committed, Err(DbError::Unavailable(_))), "{database:?}: {committed:?}");
-        world.assert_right("a statement in a transaction").await;
-    }
+async fn a_transaction_whose_statement_was_given_up_takes_no_other(database: Database) {
+    let world = World::new(database).await;
+    let mut tx = world.db.begin().await.expect("begun");
+    sql("INSERT INTO pairs (id, pair) VALUES (1, 1)").run(&mut tx).await.expect("inserted");
+    // What takes longer than a poll.
+    let long = match database {
+        Database::Sqlite => {
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT SUM(i) FROM n"
+        }
+        Database::MySql => "SELECT SLEEP(1)",
+    };
+    let given_up = sql(long).scalar::<i64>(&mut tx).boxed();
+    assert_eq!(polled(given_up, 1).await.map(|outcome| outcome.is_ok()), None);
+    let next = sql("SELECT 7").scalar::<i64>(&mut tx).await;
+    assert!(matches!(next, Err(DbError::Unavailable(_))), "{next:?}");
+    let committed = tx.commit().await;
+    assert!(matches!(committed, Err(DbError::Unavailable(_))), "{committed:?}");
+    world.assert_right("a statement in a transaction").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,18 +6,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::db::{Db, DbError, SchemaState, sql};
 use testing::Database;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn migrations_run_once_and_tell_where_they_are() {
-    for database in Database::ALL {
-        let db = Db::connect(&database.fresh_url().await, 4).await.expect("a connection");
-        assert_eq!(db.schema_state().await.expect("a state"), SchemaState::Behind, "{database:?}");
-        for _ in 0..2 {
-            db.migrate().await.expect("migrated");
-            assert_eq!(db.schema_state().await.expect("a state"), SchemaState::Current, "{database:?}");
-        }
-        // A program of another branch had all but one in the middle.
-        let skip = sql("DELETE FROM _sqlx_migrations WHERE version = 20").run(&db).await.expect("deleted");
-        assert_eq!((skip, db.schema_state().await.expect("a state")), (1, SchemaState::Behind), "{database:?}");
+testing::on_each_database!(migrations_run_once_and_tell_where_they_are, a_copy_of_the_template_is_what_migrations_make);
+
+async fn migrations_run_once_and_tell_where_they_are(database: Database) {
+    let db = Db::connect(&database.empty_url().await, 4).await.expect("a connection");
+    assert_eq!(db.schema_state().await.expect("a state"), SchemaState::Behind);
+    for _ in 0..2 {
+        db.migrate().await.expect("migrated");
+        assert_eq!(db.schema_state().await.expect("a state"), SchemaState::Current);
+    }
+    // A program of another branch had all but one in the middle.
+    let skip = sql("DELETE FROM _sqlx_migrations WHERE version = 20").run(&db).await.expect("deleted");
+    assert_eq!((skip, db.schema_state().await.expect("a state")), (1, SchemaState::Behind));
+}
+
+async fn a_copy_of_the_template_is_what_migrations_make(database: Database) {
+    let (copy, original) = (database.fresh().await, migrated(database).await);
+    assert_eq!(copy.schema_state().await.expect("a state"), SchemaState::Current);
+    assert_eq!(tables(&copy).await, tables(&original).await);
+    let people = async |db| -> Vec<(uuid::Uuid, String)> {
+        sql("SELECT id, nickname FROM users ORDER BY id").all(db).await.expect("people")
+    };
+    assert_eq!(people(&copy).await, people(&original).await, "rows that migrations insert");
+}
+
+/// A database in which the migrations themselves have run.
+async fn migrated(database: Database) -> Db {
+    let db = Db::connect(&database.empty_url().await, 4).await.expect("a connection");
+    db.migrate().await.expect("migrated");
+    db
+}
+
+async fn tables(db: &Db) -> BTreeMap<String, Table> {
+    match db {
+        Db::Sqlite { .. } => sqlite(db).await,
+        Db::MySql(_) => mysql(db).await,
     }
 }
 
@@ -189,8 +212,8 @@ async fn mysql(db: &Db) -> BTreeMap<String, Table> {
 
 #[tokio::test]
 async fn both_databases_have_the_same_schema() {
-    let sqlite = sqlite(&Database::Sqlite.fresh().await).await;
-    let mysql = mysql(&Database::MySql.fresh().await).await;
+    let sqlite = tables(&migrated(Database::Sqlite).await).await;
+    let mysql = tables(&migrated(Database::MySql).await).await;
     assert!(sqlite.len() > 9, "the schema was read");
     assert_eq!(sqlite.keys().collect::<Vec<_>>(), mysql.keys().collect::<Vec<_>>(), "tables");
     for (name, table) in &sqlite {
@@ -200,7 +223,7 @@ async fn both_databases_have_the_same_schema() {
 
 #[tokio::test]
 async fn every_foreign_key_has_an_index_and_every_text_is_compared_byte_by_byte() {
-    let sqlite = sqlite(&Database::Sqlite.fresh().await).await;
+    let sqlite = tables(&migrated(Database::Sqlite).await).await;
     for (name, table) in &sqlite {
         for key in &table.foreign_keys {
             let indexes = table.indexes.iter().chain(&table.unique).chain([&table.primary_key]);
@@ -211,7 +234,7 @@ async fn every_foreign_key_has_an_index_and_every_text_is_compared_byte_by_byte(
         sql("SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(collation_name AS CHAR) FROM information_schema.columns \
              WHERE table_schema = DATABASE() AND table_name <> ? AND collation_name <> 'utf8mb4_bin'")
         .bind(MIGRATIONS)
-        .all(&Database::MySql.fresh().await)
+        .all(&migrated(Database::MySql).await)
         .await
         .expect("columns");
     assert_eq!(folding, []);

@@ -16,6 +16,8 @@ use common::{
 use testing::Database;
 use tokio::sync::Barrier;
 
+testing::on_each_database!(what_fails_half_way_leaves_nothing, what_reads_and_writes_at_once_loses_no_update,);
+
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,51 +41,45 @@ async fn values(db: &Db) -> Vec<i64> {
     rows.into_iter().map(|(value,)| value).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_half_way_leaves_nothing() {
-    for database in Database::ALL {
-        let db = counters(database).await;
-        let half = async |tx: &mut Tx| {
-            add(tx, 1).await?;
-            sql("INSERT INTO counters (id, value) VALUES (2, 0)").run(tx).await.map(drop)
-        };
-        let outcome: Result<(), DbError> = transaction!(db, |tx| half(tx));
-        assert!(matches!(outcome, Err(DbError::UniqueViolation(_))), "{database:?}: {outcome:?}");
-        // Dropped without a word, as when its task is cancelled.
-        let mut tx = db.begin().await.expect("begun");
-        add(&mut tx, 1).await.expect("added");
-        drop(tx);
-        assert_eq!(values(&db).await, [0, 0], "{database:?}");
-        let whole: Result<(), DbError> = transaction!(db, |tx| add(tx, 1));
-        whole.expect("the database is free again");
-        assert_eq!(values(&db).await, [1, 0], "{database:?}");
-    }
+async fn what_fails_half_way_leaves_nothing(database: Database) {
+    let db = counters(database).await;
+    let half = async |tx: &mut Tx| {
+        add(tx, 1).await?;
+        sql("INSERT INTO counters (id, value) VALUES (2, 0)").run(tx).await.map(drop)
+    };
+    let outcome: Result<(), DbError> = transaction!(db, |tx| half(tx));
+    assert!(matches!(outcome, Err(DbError::UniqueViolation(_))), "{outcome:?}");
+    // Dropped without a word, as when its task is cancelled.
+    let mut tx = db.begin().await.expect("begun");
+    add(&mut tx, 1).await.expect("added");
+    drop(tx);
+    assert_eq!(values(&db).await, [0, 0]);
+    let whole: Result<(), DbError> = transaction!(db, |tx| add(tx, 1));
+    whole.expect("the database is free again");
+    assert_eq!(values(&db).await, [1, 0]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_reads_and_writes_at_once_loses_no_update() {
-    for database in Database::ALL {
-        let db = counters(database).await;
-        let work = (0..16).map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move {
-                for _ in 0..10 {
-                    let step = async |tx: &mut Tx| {
-                        let select = format!("SELECT value FROM counters WHERE id = 1{}", tx.dialect().for_update());
-                        let value: Option<i64> = sql(select).scalar(&mut *tx).await?;
-                        let update = sql("UPDATE counters SET value = ? WHERE id = 1");
-                        update.bind(value.unwrap_or(0) + 1).run(tx).await.map(drop)
-                    };
-                    let outcome: Result<(), DbError> = transaction!(db, |tx| step(tx));
-                    outcome.expect("a step");
-                }
-            })
-        });
-        for worker in futures_util::future::join_all(work).await {
-            worker.expect("a worker");
-        }
-        assert_eq!(values(&db).await, [160, 0], "{database:?}");
+async fn what_reads_and_writes_at_once_loses_no_update(database: Database) {
+    let db = counters(database).await;
+    let work = (0..16).map(|_| {
+        let db = db.clone();
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                let step = async |tx: &mut Tx| {
+                    let select = format!("SELECT value FROM counters WHERE id = 1{}", tx.dialect().for_update());
+                    let value: Option<i64> = sql(select).scalar(&mut *tx).await?;
+                    let update = sql("UPDATE counters SET value = ? WHERE id = 1");
+                    update.bind(value.unwrap_or(0) + 1).run(tx).await.map(drop)
+                };
+                let outcome: Result<(), DbError> = transaction!(db, |tx| step(tx));
+                outcome.expect("a step");
+            }
+        })
+    });
+    for worker in futures_util::future::join_all(work).await {
+        worker.expect("a worker");
     }
+    assert_eq!(values(&db).await, [160, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,17 @@
 use std::sync::Arc;
 
 use common::rooms::{AppendError, Draft, Range, RoomError, RoomStore};
+use testing::RoomLog;
 use uuid::Uuid;
 use wire::{Body, Role};
 
 use super::{NOW, fill, message, next_entry, person, place, texts};
+
+testing::on_each_room_log!(
+    pages_show_the_present_and_the_stream_the_change,
+    what_may_not_be_changed_is_refused_and_nothing_is_logged,
+    of_edits_and_a_deletion_at_once_the_log_tells_the_same_story_as_the_page,
+);
 
 pub(super) fn edit(author: Uuid, target: u64, text: &str) -> Draft {
     let body = Body::Edited { user: person(author), target, text: text.to_owned() };
@@ -17,72 +24,66 @@ fn delete(author: Uuid, role: Role, target: u64) -> Draft {
     Draft { author, role, nonce: None, at: NOW, body: Body::Deleted { user: person(author), target } }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_show_the_present_and_the_stream_the_change() {
-    for (name, store) in testing::room_stores().await {
-        let room = Uuid::now_v7();
-        let author = fill(&*store, room, 3).await;
-        let mut live = store.subscribe(room).await.expect(name);
-        assert_eq!(place(store.append(room, edit(author, 1, "고침 ✏️")).await.expect(name)), (4, false), "{name}");
-        store.append(room, delete(Uuid::now_v7(), Role::Host, 2)).await.expect(name);
-        store.append(room, delete(author, Role::Member, 3)).await.expect(name);
-        for target in 1..=3_u64 {
-            let entry = next_entry(&mut live).await.parse().expect(name);
-            assert_eq!((entry.seq, entry.body.target()), (target + 3, Some(target)), "{name}");
-        }
-        let page = store.read(room, Range::Latest, 10).await.expect(name);
-        assert_eq!((texts(&page), page.entries.len()), (vec!["고침 ✏️".into(), "-".into(), "-".into()], 6), "{name}");
-        let Body::Message { edited_at, .. } = page.entries[0].parse().expect(name).body else {
-            panic!("{name}: not a message")
-        };
-        assert_eq!(edited_at, Some(NOW), "{name}");
+async fn pages_show_the_present_and_the_stream_the_change(log: RoomLog) {
+    let store = log.fresh().await;
+    let room = Uuid::now_v7();
+    let author = fill(&*store, room, 3).await;
+    let mut live = store.subscribe(room).await.expect("a subscription");
+    assert_eq!(place(store.append(room, edit(author, 1, "고침 ✏️")).await.expect("appended")), (4, false));
+    store.append(room, delete(Uuid::now_v7(), Role::Host, 2)).await.expect("appended");
+    store.append(room, delete(author, Role::Member, 3)).await.expect("appended");
+    for target in 1..=3_u64 {
+        let entry = next_entry(&mut live).await.parse().expect("an entry");
+        assert_eq!((entry.seq, entry.body.target()), (target + 3, Some(target)));
     }
+    let page = store.read(room, Range::Latest, 10).await.expect("a page");
+    assert_eq!((texts(&page), page.entries.len()), (vec!["고침 ✏️".into(), "-".into(), "-".into()], 6));
+    let Body::Message { edited_at, .. } = page.entries[0].parse().expect("an entry").body else {
+        panic!("not a message")
+    };
+    assert_eq!(edited_at, Some(NOW));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_changed_is_refused_and_nothing_is_logged() {
-    for (name, store) in testing::room_stores().await {
-        let (room, stranger) = (Uuid::now_v7(), Uuid::now_v7());
-        let author = fill(&*store, room, 2).await;
-        store.append(room, delete(author, Role::Member, 2)).await.expect(name);
-        for (draft, expected) in [
-            (edit(stranger, 1, "남의 말"), AppendError::NotTheAuthor),
-            (delete(stranger, Role::Member, 1), AppendError::NotTheAuthor),
-            (edit(author, 2, "지운 말"), AppendError::NoSuchMessage),
-            (delete(author, Role::Host, 2), AppendError::NoSuchMessage),
-            (edit(author, 3, "말이 아님"), AppendError::NoSuchMessage),
-            (edit(author, 0, "없음"), AppendError::NoSuchMessage),
-            (edit(author, 99, "아직 없음"), AppendError::NoSuchMessage),
-        ] {
-            let refused = store.append(room, draft.clone()).await;
-            assert!(matches!(refused, Err(RoomError::Refused(why)) if why == expected), "{name} {draft:?} {refused:?}");
-        }
-        let empty = store.append(Uuid::now_v7(), edit(author, 1, "빈 방")).await;
-        assert!(matches!(empty, Err(RoomError::Refused(AppendError::NoSuchMessage))), "{name} {empty:?}");
-        assert_eq!(store.head(room).await.expect(name).seq, 3, "{name}");
+async fn what_may_not_be_changed_is_refused_and_nothing_is_logged(log: RoomLog) {
+    let store = log.fresh().await;
+    let (room, stranger) = (Uuid::now_v7(), Uuid::now_v7());
+    let author = fill(&*store, room, 2).await;
+    store.append(room, delete(author, Role::Member, 2)).await.expect("appended");
+    for (draft, expected) in [
+        (edit(stranger, 1, "남의 말"), AppendError::NotTheAuthor),
+        (delete(stranger, Role::Member, 1), AppendError::NotTheAuthor),
+        (edit(author, 2, "지운 말"), AppendError::NoSuchMessage),
+        (delete(author, Role::Host, 2), AppendError::NoSuchMessage),
+        (edit(author, 3, "말이 아님"), AppendError::NoSuchMessage),
+        (edit(author, 0, "없음"), AppendError::NoSuchMessage),
+        (edit(author, 99, "아직 없음"), AppendError::NoSuchMessage),
+    ] {
+        let refused = store.append(room, draft.clone()).await;
+        assert!(matches!(refused, Err(RoomError::Refused(why)) if why == expected), "{draft:?} {refused:?}");
     }
+    let empty = store.append(Uuid::now_v7(), edit(author, 1, "빈 방")).await;
+    assert!(matches!(empty, Err(RoomError::Refused(AppendError::NoSuchMessage))), "{empty:?}");
+    assert_eq!(store.head(room).await.expect("a head").seq, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_edits_and_a_deletion_at_once_the_log_tells_the_same_story_as_the_page() {
-    for (name, store) in testing::room_stores().await {
-        let room = Uuid::now_v7();
-        let author = fill(&*store, room, 1).await;
-        let edits = (0..6).map(|n| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.append(room, edit(author, 1, &format!("고침 {n}"))).await })
-        });
-        let edits: Vec<_> = edits.collect();
-        for task in edits {
-            task.await.expect(name).expect(name);
-        }
-        let page = store.read(room, Range::Latest, 10).await.expect(name);
-        let Body::Edited { text, .. } = page.entries.last().expect(name).parse().expect(name).body else {
-            panic!("{name}: not an edit")
-        };
-        assert_eq!(texts(&page), [text], "{name}");
-        assert_eq!(page.head.seq, 7, "{name}");
+async fn of_edits_and_a_deletion_at_once_the_log_tells_the_same_story_as_the_page(log: RoomLog) {
+    let store = log.fresh().await;
+    let room = Uuid::now_v7();
+    let author = fill(&*store, room, 1).await;
+    let edits = (0..6).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.append(room, edit(author, 1, &format!("고침 {n}"))).await })
+    });
+    let edits: Vec<_> = edits.collect();
+    for task in edits {
+        task.await.expect("a task").expect("appended");
     }
+    let page = store.read(room, Range::Latest, 10).await.expect("a page");
+    let Body::Edited { text, .. } = page.entries.last().expect("an entry").parse().expect("an entry").body else {
+        panic!("not an edit")
+    };
+    assert_eq!(texts(&page), [text]);
+    assert_eq!(page.head.seq, 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

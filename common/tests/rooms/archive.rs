@@ -15,6 +15,11 @@ use wire::{Body, Role};
 
 use super::{NOW, fill, message, person, place, seqs, texts};
 
+testing::on_each_database!(
+    pages_continue_in_the_archive,
+    closing_for_good_among_appends_keeps_all_that_was_acknowledged,
+);
+
 /// A room log whose lists keep 20 entries.
 async fn capped(db: &Db) -> RedisRooms {
     let settings = testing::redis_settings(testing::redis_url());
@@ -26,40 +31,37 @@ async fn archived(db: &Db, room: Uuid) -> i64 {
     count.expect("a count").unwrap_or(0)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_continue_in_the_archive() {
-    for database in Database::ALL {
-        let db = database.fresh().await;
-        let store = capped(&db).await;
-        let room = Uuid::now_v7();
-        fill(&store, room, 150).await;
-        let whole = store.read(room, Range::After(0), 1000).await.expect("read");
-        assert_eq!(store.archive(room).await.expect("archive"), 130, "{database:?}");
-        assert_eq!(store.archive(room).await.expect("archive"), 0, "{database:?}");
-        assert_eq!(archived(&db, room).await, 130, "{database:?}");
-        assert_eq!(store.read(room, Range::After(0), 1000).await.expect("read"), whole, "{database:?}");
-        let seq = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
-        for (range, limit, expected) in [
-            (Range::After(0), 10, seq(1, 10)),
-            (Range::After(125), 10, seq(126, 135)),
-            (Range::After(129), 1, seq(130, 130)),
-            (Range::After(130), 5, seq(131, 135)),
-            (Range::After(149), 50, seq(150, 150)),
-            (Range::After(150), 50, vec![]),
-            (Range::Latest, 20, seq(131, 150)),
-            (Range::Latest, 21, seq(130, 150)),
-            (Range::Latest, 1000, seq(1, 150)),
-            (Range::Before(151), 1000, seq(1, 150)),
-            (Range::Before(132), 5, seq(127, 131)),
-            (Range::Before(131), 3, seq(128, 130)),
-            (Range::Before(10), 3, seq(7, 9)),
-            (Range::Before(2), 3, seq(1, 1)),
-            (Range::Before(1), 3, vec![]),
-        ] {
-            let page = store.read(room, range, limit).await.expect("read");
-            assert_eq!(seqs(&page.entries), expected, "{database:?} {range:?} {limit}");
-            assert_eq!(page.head, whole.head, "{database:?} {range:?}");
-        }
+async fn pages_continue_in_the_archive(database: Database) {
+    let db = database.fresh().await;
+    let store = capped(&db).await;
+    let room = Uuid::now_v7();
+    fill(&store, room, 150).await;
+    let whole = store.read(room, Range::After(0), 1000).await.expect("read");
+    assert_eq!(store.archive(room).await.expect("archive"), 130);
+    assert_eq!(store.archive(room).await.expect("archive"), 0);
+    assert_eq!(archived(&db, room).await, 130);
+    assert_eq!(store.read(room, Range::After(0), 1000).await.expect("read"), whole);
+    let seq = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
+    for (range, limit, expected) in [
+        (Range::After(0), 10, seq(1, 10)),
+        (Range::After(125), 10, seq(126, 135)),
+        (Range::After(129), 1, seq(130, 130)),
+        (Range::After(130), 5, seq(131, 135)),
+        (Range::After(149), 50, seq(150, 150)),
+        (Range::After(150), 50, vec![]),
+        (Range::Latest, 20, seq(131, 150)),
+        (Range::Latest, 21, seq(130, 150)),
+        (Range::Latest, 1000, seq(1, 150)),
+        (Range::Before(151), 1000, seq(1, 150)),
+        (Range::Before(132), 5, seq(127, 131)),
+        (Range::Before(131), 3, seq(128, 130)),
+        (Range::Before(10), 3, seq(7, 9)),
+        (Range::Before(2), 3, seq(1, 1)),
+        (Range::Before(1), 3, vec![]),
+    ] {
+        let page = store.read(room, range, limit).await.expect("read");
+        assert_eq!(seqs(&page.entries), expected, "{range:?} {limit}");
+        assert_eq!(page.head, whole.head, "{range:?}");
     }
 }
 
@@ -158,46 +160,43 @@ async fn a_room_closed_for_good_leaves_redis() {
     assert_eq!(capped(&db).await.read(room, Range::After(60), 5).await.expect("read").entries, before.entries[60..65]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn closing_for_good_among_appends_keeps_all_that_was_acknowledged() {
-    for database in Database::ALL {
-        let db = database.fresh().await;
-        let stores = [Arc::new(capped(&db).await), Arc::new(capped(&db).await)];
-        let room = Uuid::now_v7();
-        fill(&*stores[0], room, 50).await;
-        let writers = stores.clone().map(|store| {
-            tokio::spawn(async move {
-                let author = Uuid::now_v7();
-                let mut said = Vec::new();
-                for n in 0.. {
-                    match store.append(room, message(author, &format!("late-{n}"), &format!("{author} {n}"))).await {
-                        Ok(appended) => said.push((appended.position.seq, format!("{author} {n}"))),
-                        Err(RoomError::Refused(AppendError::RoomClosed)) => return said,
-                        Err(error) => panic!("{error}"),
-                    }
+async fn closing_for_good_among_appends_keeps_all_that_was_acknowledged(database: Database) {
+    let db = database.fresh().await;
+    let stores = [Arc::new(capped(&db).await), Arc::new(capped(&db).await)];
+    let room = Uuid::now_v7();
+    fill(&*stores[0], room, 50).await;
+    let writers = stores.clone().map(|store| {
+        tokio::spawn(async move {
+            let author = Uuid::now_v7();
+            let mut said = Vec::new();
+            for n in 0.. {
+                match store.append(room, message(author, &format!("late-{n}"), &format!("{author} {n}"))).await {
+                    Ok(appended) => said.push((appended.position.seq, format!("{author} {n}"))),
+                    Err(RoomError::Refused(AppendError::RoomClosed)) => return said,
+                    Err(error) => panic!("{error}"),
                 }
-                said
-            })
-        });
-        let closing = async {
-            // Some of what is to be closed is said meanwhile; and two processes close at once.
-            while stores[0].head(room).await.expect("head").seq < 60 {
-                tokio::task::yield_now().await;
             }
-            tokio::join!(stores[0].retire(room, NOW), stores[1].retire(room, NOW))
-        };
-        let (one, other) = super::within("closing", closing).await;
-        one.and(other).expect("closed");
-        let page = stores[0].read(room, Range::After(0), 1000).await.expect("read");
-        let said = texts(&page);
-        let mut count = 50;
-        for writer in writers {
-            for (seq, text) in super::within("a writer", writer).await.expect("a writer") {
-                assert_eq!(said[usize::try_from(seq).expect("small") - 1], text, "{database:?}");
-                count += 1;
-            }
+            said
+        })
+    });
+    let closing = async {
+        // Some of what is to be closed is said meanwhile; and two processes close at once.
+        while stores[0].head(room).await.expect("head").seq < 60 {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(seqs(&page.entries), (1..=count).collect::<Vec<_>>(), "{database:?}");
-        assert_eq!(testing::lasting_redis_keys(room).await, Vec::<String>::new(), "{database:?}");
+        tokio::join!(stores[0].retire(room, NOW), stores[1].retire(room, NOW))
+    };
+    let (one, other) = super::within("closing", closing).await;
+    one.and(other).expect("closed");
+    let page = stores[0].read(room, Range::After(0), 1000).await.expect("read");
+    let said = texts(&page);
+    let mut count = 50;
+    for writer in writers {
+        for (seq, text) in super::within("a writer", writer).await.expect("a writer") {
+            assert_eq!(said[usize::try_from(seq).expect("small") - 1], text);
+            count += 1;
+        }
     }
+    assert_eq!(seqs(&page.entries), (1..=count).collect::<Vec<_>>());
+    assert_eq!(testing::lasting_redis_keys(room).await, Vec::<String>::new());
 }

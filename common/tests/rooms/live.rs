@@ -6,10 +6,19 @@ use common::rooms::{
     Range, RawEntry, RoomStore, Signal, Subscription,
     merge::{Progress, Step},
 };
+use testing::RoomLog;
 use uuid::Uuid;
 use wire::{Body, Change, Position};
 
 use super::{fill, member, message, next, next_entry, seqs, within};
+
+testing::on_each_room_log!(
+    every_subscriber_sees_the_log_in_order_whoever_appends,
+    joining_in_the_middle_of_a_flood_misses_and_repeats_nothing,
+    a_subscriber_that_fell_behind_is_told_to_check_and_misses_nothing,
+    changes_of_members_reach_every_subscriber,
+    rooms_do_not_hear_each_other_and_one_can_be_left_and_entered_again,
+);
 
 /// Follows a log up to `until` as a hub does, and returns what it would deliver.
 async fn follow(
@@ -55,98 +64,89 @@ async fn catch_up(store: &dyn RoomStore, room: Uuid, progress: &mut Progress, de
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_subscriber_sees_the_log_in_order_whoever_appends() {
-    for (name, store) in testing::room_stores().await {
-        let room = Uuid::now_v7();
-        let start = store.head(room).await.expect(name);
-        let mut followers = Vec::new();
-        for _ in 0..3 {
-            let mut live = store.subscribe(room).await.expect(name);
-            let store = Arc::clone(&store);
-            followers.push(tokio::spawn(async move { follow(&*store, room, &mut live, start, 200).await }));
-        }
-        let writers = (0..8).map(|_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { fill(&*store, room, 25).await })
-        });
-        futures_util::future::join_all(writers.collect::<Vec<_>>()).await;
-        let log = store.read(room, Range::After(0), 1000).await.expect(name).entries;
-        for follower in followers {
-            assert_eq!(within(name, follower).await.expect(name), log, "{name}");
+async fn every_subscriber_sees_the_log_in_order_whoever_appends(log: RoomLog) {
+    let store = log.fresh().await;
+    let room = Uuid::now_v7();
+    let start = store.head(room).await.expect("a head");
+    let mut followers = Vec::new();
+    for _ in 0..3 {
+        let mut live = store.subscribe(room).await.expect("a subscription");
+        let store = Arc::clone(&store);
+        followers.push(tokio::spawn(async move { follow(&*store, room, &mut live, start, 200).await }));
+    }
+    let writers = (0..8).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { fill(&*store, room, 25).await })
+    });
+    futures_util::future::join_all(writers.collect::<Vec<_>>()).await;
+    let log = store.read(room, Range::After(0), 1000).await.expect("a page").entries;
+    for follower in followers {
+        assert_eq!(within("a follower", follower).await.expect("a task"), log);
+    }
+}
+
+async fn joining_in_the_middle_of_a_flood_misses_and_repeats_nothing(log: RoomLog) {
+    let store = log.fresh().await;
+    let room = Uuid::now_v7();
+    let writer = Arc::clone(&store);
+    let flood = tokio::spawn(async move { fill(&*writer, room, 400).await });
+    for since in [0_u64, 20, 60, 120] {
+        while store.head(room).await.expect("a head").seq < since {}
+        // Subscribe first, then read, then merge.
+        let mut live = store.subscribe(room).await.expect("a subscription");
+        let page = store.read(room, Range::After(since), 1000).await.expect("a page");
+        let mut seen = seqs(&page.entries);
+        let read_to = Position { seq: seen.last().copied().unwrap_or(since), ..page.head };
+        seen.extend(seqs(&follow(&*store, room, &mut live, read_to, 400).await));
+        assert_eq!(seen, (since + 1..=400).collect::<Vec<_>>(), "{since}");
+    }
+    flood.await.expect("a task");
+}
+
+async fn a_subscriber_that_fell_behind_is_told_to_check_and_misses_nothing(log: RoomLog) {
+    let store = log.fresh().await;
+    let room = Uuid::now_v7();
+    let start = store.head(room).await.expect("a head");
+    let mut live = store.subscribe(room).await.expect("a subscription");
+    fill(&*store, room, 1100).await;
+    let mut other = store.subscribe(room).await.expect("a subscription");
+    store.append(room, message(Uuid::now_v7(), "last", "끝")).await.expect("appended");
+    // Once a newer subscriber has the last entry, perhaps after one that was still on its way, the older one's buffer has overflowed.
+    while next_entry(&mut other).await.seq < 1101 {}
+    assert_eq!(next(&mut live).await, Signal::Check);
+    let mut live = store.subscribe(room).await.expect("a subscription");
+    store.append(room, message(Uuid::now_v7(), "more", "더")).await.expect("appended");
+    let seen = seqs(&follow(&*store, room, &mut live, start, 1102).await);
+    assert_eq!(seen, (1..=1102).collect::<Vec<_>>());
+}
+
+async fn changes_of_members_reach_every_subscriber(log: RoomLog) {
+    let store = log.fresh().await;
+    let (room, user) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut one = store.subscribe(room).await.expect("a subscription");
+    let mut other = store.subscribe(room).await.expect("a subscription");
+    for change in [Change::Joined, Change::Host, Change::Removed, Change::Left] {
+        store.append(room, member(user, change, Uuid::now_v7())).await.expect("appended");
+        for live in [&mut one, &mut other] {
+            let Body::Member { user: who, change: what } = next_entry(live).await.parse().expect("an entry").body
+            else {
+                panic!("not a change of members")
+            };
+            assert_eq!((who.id, what), (user, change));
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn joining_in_the_middle_of_a_flood_misses_and_repeats_nothing() {
-    for (name, store) in testing::room_stores().await {
-        let room = Uuid::now_v7();
-        let writer = Arc::clone(&store);
-        let flood = tokio::spawn(async move { fill(&*writer, room, 400).await });
-        for since in [0_u64, 20, 60, 120] {
-            while store.head(room).await.expect(name).seq < since {}
-            // Subscribe first, then read, then merge.
-            let mut live = store.subscribe(room).await.expect(name);
-            let page = store.read(room, Range::After(since), 1000).await.expect(name);
-            let mut seen = seqs(&page.entries);
-            let read_to = Position { seq: seen.last().copied().unwrap_or(since), ..page.head };
-            seen.extend(seqs(&follow(&*store, room, &mut live, read_to, 400).await));
-            assert_eq!(seen, (since + 1..=400).collect::<Vec<_>>(), "{name} {since}");
-        }
-        flood.await.expect(name);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_fell_behind_is_told_to_check_and_misses_nothing() {
-    for (name, store) in testing::room_stores().await {
-        let room = Uuid::now_v7();
-        let start = store.head(room).await.expect(name);
-        let mut live = store.subscribe(room).await.expect(name);
-        fill(&*store, room, 1100).await;
-        let mut other = store.subscribe(room).await.expect(name);
-        store.append(room, message(Uuid::now_v7(), "last", "끝")).await.expect(name);
-        // Once a newer subscriber has the last entry, perhaps after one that was still on its way, the older one's buffer has overflowed.
-        while next_entry(&mut other).await.seq < 1101 {}
-        assert_eq!(next(&mut live).await, Signal::Check, "{name}");
-        let mut live = store.subscribe(room).await.expect(name);
-        store.append(room, message(Uuid::now_v7(), "more", "더")).await.expect(name);
-        let seen = seqs(&follow(&*store, room, &mut live, start, 1102).await);
-        assert_eq!(seen, (1..=1102).collect::<Vec<_>>(), "{name}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn changes_of_members_reach_every_subscriber() {
-    for (name, store) in testing::room_stores().await {
-        let (room, user) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut one = store.subscribe(room).await.expect(name);
-        let mut other = store.subscribe(room).await.expect(name);
-        for change in [Change::Joined, Change::Host, Change::Removed, Change::Left] {
-            store.append(room, member(user, change, Uuid::now_v7())).await.expect(name);
-            for live in [&mut one, &mut other] {
-                let Body::Member { user: who, change: what } = next_entry(live).await.parse().expect(name).body else {
-                    panic!("{name}: not a change of members")
-                };
-                assert_eq!((who.id, what), (user, change), "{name}");
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rooms_do_not_hear_each_other_and_one_can_be_left_and_entered_again() {
-    for (name, store) in testing::room_stores().await {
-        let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
-        let mut live = store.subscribe(one).await.expect(name);
-        for round in 1..=20_u64 {
-            fill(&*store, other, 1).await;
-            fill(&*store, one, 1).await;
-            assert_eq!(next_entry(&mut live).await.seq, round, "{name}");
-            drop(live);
-            live = store.subscribe(one).await.expect(name);
-        }
+async fn rooms_do_not_hear_each_other_and_one_can_be_left_and_entered_again(log: RoomLog) {
+    let store = log.fresh().await;
+    let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut live = store.subscribe(one).await.expect("a subscription");
+    for round in 1..=20_u64 {
+        fill(&*store, other, 1).await;
+        fill(&*store, one, 1).await;
+        assert_eq!(next_entry(&mut live).await.seq, round);
+        drop(live);
+        live = store.subscribe(one).await.expect("a subscription");
     }
 }
 
