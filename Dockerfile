@@ -3,7 +3,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /build
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin mingizuk && cp target/release/mingizuk /mingizuk
+    cargo build --profile dist --locked --bin mingizuk && cp target/dist/mingizuk /mingizuk
 
 FROM debian:bookworm-slim
 RUN apt-get update \

@@ -34,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Without a command it runs everything in one process on the embedded database, and needs no other program.
 /// Settings come from config/<profile>.toml and from MINGIZUK_… variables; `mingizuk config` prints them.
 #[derive(Parser)]
-#[command(version, max_term_width = 120)]
+#[command(version = env!("MINGIZUK_VERSION"), max_term_width = 120)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -133,6 +133,10 @@ async fn commands_do_their_one_thing() {
     let openapi = setup.run(&["openapi"]).await.expect("an end");
     let document: serde_json::Value = serde_json::from_str(&openapi.stdout).expect("JSON");
     assert!(document["paths"].as_object().is_some_and(|paths| !paths.is_empty()));
+    let version = setup.run(&["--version"]).await.expect("an end").stdout;
+    let named =
+        version.strip_prefix(concat!("mingizuk ", env!("CARGO_PKG_VERSION"), " (")).is_some_and(|rest| rest.len() > 2);
+    assert!(named, "version and profile: {version}");
     let unknown = setup.run(&["dance"]).await.expect("an end");
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
 }

@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub use self::ready::Ready;
 use self::{raw::Receiver, report::Report};
 use crate::{
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, within},
     process,
     rest::User,
     servers::Sync,
@@ -101,6 +101,8 @@ struct Bed {
     rooms: Vec<Room>,
     gateways: Vec<String>,
     pids: Vec<u32>,
+    /// What the measured program says of itself: its version and the profile of its build.
+    program: String,
     system: Option<System>,
 }
 
@@ -108,7 +110,8 @@ impl Target {
     async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Bed> {
         if let Some(tokens) = &self.tokens {
             let rooms = read_tokens(&std::fs::read_to_string(tokens)?, rooms, members)?;
-            return Ok(Bed { rooms, gateways: self.gateway.clone(), pids: self.pid.clone(), system: None });
+            let program = version(&self.pid).await?;
+            return Ok(Bed { rooms, gateways: self.gateway.clone(), pids: self.pid.clone(), program, system: None });
         }
         let mut settings = vec![
             ("COMMANDS_PER_SECOND", "1000000"),
@@ -123,9 +126,18 @@ impl Target {
         let rooms = system.populate(rooms, members).await?;
         let strip = |url: String| url.replace("ws://", "").replace("/ws", "");
         let gateways = system.gateway_urls()?.into_iter().map(strip).collect();
-        let pids = system.gateways.iter_mut().map(|gateway| gateway.program().pid()).collect::<Outcome<_>>()?;
-        Ok(Bed { rooms, gateways, pids, system: Some(system) })
+        let pids = system.gateways.iter_mut().map(|gateway| gateway.program().pid()).collect::<Outcome<Vec<_>>>()?;
+        let program = version(&pids).await?;
+        Ok(Bed { rooms, gateways, pids, program, system: Some(system) })
     }
+}
+
+/// What the programs of these processes say with `--version`.
+async fn version(pids: &[u32]) -> Outcome<String> {
+    let pid = pids.first().ok_or_else(|| Failure::new("no process to measure"))?;
+    let mut program = tokio::process::Command::new(format!("/proc/{pid}/exe"));
+    let answer = within(PATIENCE, "the version", program.arg("--version").kill_on_drop(true).output()).await??;
+    Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
 /// The rooms of a token file with at least `members` people, `rooms` of them.
@@ -206,6 +218,7 @@ impl Bed {
 
     /// Adds the conditions of a measurement.
     fn describe(&self, report: &mut Report) {
+        report.add("program", self.program.as_str());
         report.add("gateways", self.gateways.len());
         report.add("rooms", self.rooms.len());
         report.add("members of a room", self.rooms.first().map_or(0, |room| room.members.len()));
