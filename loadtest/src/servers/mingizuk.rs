@@ -12,7 +12,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{PATIENCE, Program};
+use super::{PATIENCE, Program, free_port};
 use crate::failure::{Failure, Outcome, While, within};
 
 /// The key that signs the tokens of tests.
@@ -109,7 +109,8 @@ impl Setup {
     /// # Errors
     /// When they are not within [`PATIENCE`], with what was logged.
     pub async fn start(&self, role: Role) -> Outcome<Mingizuk> {
-        let mut command = self.command();
+        let setup = self.with_ports()?;
+        let mut command = setup.command();
         let name = match role {
             Role::AllInOne => "mingizuk",
             Role::Api => "api",
@@ -122,9 +123,18 @@ impl Setup {
         let mut program = Program::start_piped(command, name, &self.folder)?;
         let line = within(PATIENCE, "the ready line", program.first_line()).await?;
         match line.as_deref().ok().and_then(Ready::parse) {
-            Some(ready) => Ok(Mingizuk { again: self.at(&ready), role, program, ready, took: began.elapsed() }),
+            Some(ready) => Ok(Mingizuk { again: setup.at(&ready), role, program, ready, took: began.elapsed() }),
             None => Err(Failure::new(format!("mingizuk {name} did not start: {line:?} {}", program.log()))),
         }
+    }
+
+    /// The same with a port for each listener that has none yet.
+    fn with_ports(&self) -> Outcome<Self> {
+        let mut setup = self.clone();
+        for address in setup.settings.values_mut().filter(|value| *value == "127.0.0.1:0") {
+            *address = format!("127.0.0.1:{}", free_port()?);
+        }
+        Ok(setup)
     }
 
     /// The same at the addresses of `ready`, so that whoever comes back finds it there.

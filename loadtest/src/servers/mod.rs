@@ -121,12 +121,24 @@ impl Program {
     }
 }
 
+/// Below the ports that outgoing connections take (`net.ipv4.ip_local_port_range`): a server that is started again finds
+/// its port free, however many clients have connected meanwhile.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// A port of 127.0.0.1 that was free a moment ago.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let mut tries = 0;
+    loop {
+        let port = rand::random_range(PORTS);
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(_) if tries < 100 => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A program by its name: `variable` if set, else the first on the PATH or in the system's folders.

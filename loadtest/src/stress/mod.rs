@@ -12,6 +12,8 @@ pub mod scenarios;
 pub mod world;
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     fmt::Write,
     path::PathBuf,
     pin::Pin,
@@ -19,6 +21,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use futures_util::future::{join_all, try_join_all};
 
 pub use self::{cohort::Cohort, world::World};
 use crate::{
@@ -39,6 +42,17 @@ pub enum Form {
     Full,
 }
 
+/// Which scenarios to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// Those that do not mind if others run at the same time.
+    Together,
+    /// Those that measure time or memory, which others would disturb.
+    Alone,
+}
+
 /// Break a running system in every known way and check that nothing was lost.
 #[derive(Args)]
 pub struct Stress {
@@ -51,6 +65,12 @@ pub struct Stress {
     /// Run only the scenarios whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Run only those that measure, or only the others.
+    #[arg(long, value_enum, default_value_t = Part::All)]
+    part: Part,
+    /// Run so many scenarios at a time, each in a system of its own; those that measure run alone, after the others.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    lanes: u8,
     /// Name the scenarios and end.
     #[arg(long)]
     list: bool,
@@ -72,22 +92,38 @@ pub struct Scenario {
     pub holds: &'static str,
     /// Does it, and says what came of it.
     pub run: for<'a> fn(&'a mut World) -> Run<'a>,
+    /// Whether it measures time or memory, which other scenarios would disturb.
+    pub alone: bool,
+}
+
+impl Scenario {
+    /// The same, run while no other runs.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
 }
 
 struct Done {
+    /// Its place in the list.
+    place: usize,
     scenario: Scenario,
     outcome: Outcome<String>,
     took: Duration,
 }
 
 impl Stress {
-    /// Runs the scenarios, one after the other.
+    /// Runs the scenarios.
     ///
     /// # Errors
     /// When one of them failed; all are run.
     pub async fn run(self) -> Outcome {
         process::raise_open_files();
-        let wanted = |scenario: &Scenario| self.only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str()));
+        let wanted = |scenario: &Scenario| {
+            (self.part == Part::All || scenario.alone == (self.part == Part::Alone))
+                && self.only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str()))
+        };
         let scenarios: Vec<Scenario> = scenarios::all().into_iter().filter(wanted).collect();
         if self.list {
             for scenario in &scenarios {
@@ -95,12 +131,7 @@ impl Stress {
             }
             return Ok(());
         }
-        let mut world = World::start(&self.mingizuk, self.form).await?;
-        let mut done = Vec::new();
-        for scenario in scenarios {
-            done.push(run_one(&mut world, scenario).await);
-        }
-        let rest = world.rested(0).await;
+        let (done, rest) = self.run_all(scenarios).await?;
         if let Some(path) = &self.table {
             std::fs::write(path, table(&done, self.form)?)?;
         }
@@ -112,7 +143,40 @@ impl Stress {
     }
 }
 
-async fn run_one(world: &mut World, scenario: Scenario) -> Done {
+impl Stress {
+    /// Runs the scenarios in their lanes, then those that measure. Returns what came of each, in the order of the list, and
+    /// whether the systems came to rest.
+    async fn run_all(&self, scenarios: Vec<Scenario>) -> Outcome<(Vec<Done>, Outcome)> {
+        let (alone, together): (Vec<_>, Vec<_>) =
+            scenarios.into_iter().enumerate().partition(|(_, scenario)| scenario.alone);
+        let lanes = usize::from(self.lanes).min(together.len()).max(1);
+        let mut worlds = try_join_all((0..lanes).map(|_| World::start(&self.mingizuk, self.form))).await?;
+        let waiting = RefCell::new(VecDeque::from(together));
+        let next = || waiting.borrow_mut().pop_front();
+        let lanes = worlds.iter_mut().map(async |world| {
+            let mut done = Vec::new();
+            while let Some((place, scenario)) = next() {
+                done.push(run_one(world, place, scenario).await);
+            }
+            (done, world.rested(0).await)
+        });
+        let (done, rests): (Vec<_>, Vec<_>) = join_all(lanes).await.into_iter().unzip();
+        let mut done: Vec<Done> = done.into_iter().flatten().collect();
+        let mut rest: Outcome = rests.into_iter().collect();
+        // The other systems end before anything is measured.
+        worlds.truncate(1);
+        if let [world] = worlds.as_mut_slice() {
+            for (place, scenario) in alone {
+                done.push(run_one(world, place, scenario).await);
+            }
+            rest = rest.and(world.rested(0).await);
+        }
+        done.sort_by_key(|done| done.place);
+        Ok((done, rest))
+    }
+}
+
+async fn run_one(world: &mut World, place: usize, scenario: Scenario) -> Done {
     let began = Instant::now();
     let outcome = async {
         world.heal().await?;
@@ -127,7 +191,7 @@ async fn run_one(world: &mut World, scenario: Scenario) -> Done {
         Err(failure) => ("FAILED", failure.to_string()),
     };
     println!("{verdict} {:40} {:5.1} s  {text}", scenario.name, took.as_secs_f64());
-    Done { scenario, outcome, took }
+    Done { place, scenario, outcome, took }
 }
 
 /// The table of `docs/stress.md`.
@@ -141,7 +205,7 @@ fn table(done: &[Done], form: Form) -> Outcome<String> {
     );
     writeln!(text, "Last run: {} form.\n", if form == Form::Short { "short" } else { "full" })?;
     writeln!(text, "| scenario | what it does | what must hold | last result |\n| --- | --- | --- | --- |")?;
-    for Done { scenario, outcome, took } in done {
+    for Done { scenario, outcome, took, .. } in done {
         let result = match outcome {
             Ok(said) => format!("ok in {:.1} s: {said}", took.as_secs_f64()),
             Err(failure) => format!("**failed**: {}", failure.to_string().replace(['\n', '|'], " ")),

@@ -23,7 +23,13 @@ use super::Scenario;
 
 macro_rules! scenario {
     ($module:ident :: $name:ident, $does:literal, $holds:literal) => {
-        Scenario { name: stringify!($name), does: $does, holds: $holds, run: |world| Box::pin($module::$name(world)) }
+        Scenario {
+            name: stringify!($name),
+            does: $does,
+            holds: $holds,
+            run: |world| Box::pin($module::$name(world)),
+            alone: false,
+        }
     };
 }
 
@@ -87,7 +93,8 @@ fn of_gateways() -> Vec<Scenario> {
             gateways::memory_returns,
             "hundreds of connections come, talk and go, several times",
             "memory, tasks and files return to where they were"
-        ),
+        )
+        .alone(),
         scenario!(gateways::gateway_paused, "SIGSTOP to a gateway for some seconds under load", "its people catch up"),
     ]
 }
@@ -167,12 +174,14 @@ fn of_clients() -> Vec<Scenario> {
             clients::herd,
             "hundreds of clients lose their connections in the same instant",
             "all are back within 10 s (5,000 within 20 s in the full form)"
-        ),
+        )
+        .alone(),
         scenario!(
             clients::reconnects_in_waves,
             "5,000 reconnects: hundreds of clients lose their connections, again as soon as all are back",
             "within 30 s (15 s in the full form); all resumed; the room next door notices nothing"
-        ),
+        )
+        .alone(),
         scenario!(
             clients::join_while_a_thousand_messages_fly,
             "people join one after the other while a thousand messages fly",
@@ -225,12 +234,14 @@ fn of_clients() -> Vec<Scenario> {
             slow::hot_room_with_many_slow_readers,
             "100 readers (1,000 in the full form) stop reading in a hot room",
             "closed; memory bounded by their queues; the fast ones' p99 stays"
-        ),
+        )
+        .alone(),
         scenario!(
             slow::slow_readers_among_fast_ones,
             "readers that stopped reading, in a hot room",
             "closed; memory bounded; the others miss nothing"
-        ),
+        )
+        .alone(),
         scenario!(
             slow::silent_connections_are_closed,
             "a client that answers no ping",
