@@ -14,26 +14,32 @@ use testing::Database;
 
 use crate::service::{Service, user_of};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn signing_up_logs_in_and_keys_are_unique_ignoring_case() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let sign_up = async |email: &str, nickname: &str| {
-            let body = json!({"email": email, "password": "stretch2gether", "nickname": nickname});
-            service.call(Method::POST, "/auth/signup", None, Some(body)).await
-        };
-        let body = sign_up("Mingi@Example.com", "밍기A").await.expect(201);
-        assert_eq!(body["expires_in"], 900);
-        assert_eq!(body["user"]["timezone"], "Asia/Seoul");
-        assert!(!body.to_string().contains("$2"), "a hash leaks: {body}");
-        let me = service.get("/me", &user_of(&body)).await.expect(200);
-        assert_eq!(me, body["user"]);
-        sign_up("mingi@example.COM", "other").await.refused(409, "email_taken");
-        sign_up("other@example.com", "밍기a").await.refused(409, "nickname_taken");
-        let wrong = sign_up("nobody", "").await.refused(400, "invalid_input");
-        let fields: Vec<_> = wrong["errors"].as_array().expect("errors").iter().map(|e| e["field"].clone()).collect();
-        assert_eq!(fields, ["email", "nickname"]);
-    }
+testing::on_each_database!(
+    signing_up_logs_in_and_keys_are_unique_ignoring_case,
+    a_refresh_token_is_good_for_one_use_and_reuse_ends_the_session,
+    of_two_who_sign_up_with_one_email_at_once_one_gets_it,
+    a_refresh_token_shown_many_times_at_once_is_a_lost_reply,
+    the_longest_password_works_and_texts_that_grow_when_folded_are_refused,
+    a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session,
+);
+
+async fn signing_up_logs_in_and_keys_are_unique_ignoring_case(database: Database) {
+    let service = Service::start(database).await;
+    let sign_up = async |email: &str, nickname: &str| {
+        let body = json!({"email": email, "password": "stretch2gether", "nickname": nickname});
+        service.call(Method::POST, "/auth/signup", None, Some(body)).await
+    };
+    let body = sign_up("Mingi@Example.com", "밍기A").await.expect(201);
+    assert_eq!(body["expires_in"], 900);
+    assert_eq!(body["user"]["timezone"], "Asia/Seoul");
+    assert!(!body.to_string().contains("$2"), "a hash leaks: {body}");
+    let me = service.get("/me", &user_of(&body)).await.expect(200);
+    assert_eq!(me, body["user"]);
+    sign_up("mingi@example.COM", "other").await.refused(409, "email_taken");
+    sign_up("other@example.com", "밍기a").await.refused(409, "nickname_taken");
+    let wrong = sign_up("nobody", "").await.refused(400, "invalid_input");
+    let fields: Vec<_> = wrong["errors"].as_array().expect("errors").iter().map(|e| e["field"].clone()).collect();
+    assert_eq!(fields, ["email", "nickname"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,24 +62,21 @@ async fn an_unknown_email_and_a_wrong_password_look_the_same() {
     log_in("a@example.com", &"x".repeat(5000)).await.refused(401, "wrong_credentials");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_token_is_good_for_one_use_and_reuse_ends_the_session() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let user = service.sign_up("밍기").await;
-        let refresh = async |token: &str| {
-            service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
-        };
-        let second = user_of(&refresh(&user.refresh_token).await.expect(200));
-        assert_ne!(second.refresh_token, user.refresh_token);
-        service.clock.advance(Duration::from_secs(10));
-        // The reply may have been lost: within the grace the old token still works.
-        refresh(&user.refresh_token).await.expect(200);
-        service.clock.advance(Duration::from_millis(1));
-        refresh(&user.refresh_token).await.refused(401, "bad_refresh_token");
-        refresh(&second.refresh_token).await.refused(401, "bad_refresh_token");
-        refresh("nonsense").await.refused(401, "bad_refresh_token");
-    }
+async fn a_refresh_token_is_good_for_one_use_and_reuse_ends_the_session(database: Database) {
+    let service = Service::start(database).await;
+    let user = service.sign_up("밍기").await;
+    let refresh = async |token: &str| {
+        service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
+    };
+    let second = user_of(&refresh(&user.refresh_token).await.expect(200));
+    assert_ne!(second.refresh_token, user.refresh_token);
+    service.clock.advance(Duration::from_secs(10));
+    // The reply may have been lost: within the grace the old token still works.
+    refresh(&user.refresh_token).await.expect(200);
+    service.clock.advance(Duration::from_millis(1));
+    refresh(&user.refresh_token).await.refused(401, "bad_refresh_token");
+    refresh(&second.refresh_token).await.refused(401, "bad_refresh_token");
+    refresh("nonsense").await.refused(401, "bad_refresh_token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,90 +152,78 @@ async fn pages_of_allowed_origins_may_read_every_answer() {
     answer.expect(201);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_sign_up_with_one_email_at_once_one_gets_it() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let sign_up = async |i: usize| {
-            let nickname = format!("밍기{i}");
-            let body = json!({"email": "same@example.com", "password": "stretch2gether", "nickname": nickname});
-            service.call(Method::POST, "/auth/signup", None, Some(body)).await
-        };
-        let answers = futures_util::future::join_all((0..8).map(sign_up)).await;
-        let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
-        assert_eq!(made.len(), 1);
-        for answer in refused {
-            answer.refused(409, "email_taken");
-        }
+async fn of_two_who_sign_up_with_one_email_at_once_one_gets_it(database: Database) {
+    let service = Service::start(database).await;
+    let sign_up = async |i: usize| {
+        let nickname = format!("밍기{i}");
+        let body = json!({"email": "same@example.com", "password": "stretch2gether", "nickname": nickname});
+        service.call(Method::POST, "/auth/signup", None, Some(body)).await
+    };
+    let answers = futures_util::future::join_all((0..8).map(sign_up)).await;
+    let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(made.len(), 1);
+    for answer in refused {
+        answer.refused(409, "email_taken");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_token_shown_many_times_at_once_is_a_lost_reply() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let user = service.sign_up("밍기").await;
-        let refresh = async |token: String| {
-            service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
-        };
-        let answers = futures_util::future::join_all((0..8).map(|_| refresh(user.refresh_token.clone()))).await;
-        let mut tokens: Vec<String> = Vec::new();
-        for answer in answers {
-            tokens.push(user_of(&answer.expect(200)).refresh_token);
-        }
-        for token in tokens {
-            refresh(token).await.expect(200);
-        }
+async fn a_refresh_token_shown_many_times_at_once_is_a_lost_reply(database: Database) {
+    let service = Service::start(database).await;
+    let user = service.sign_up("밍기").await;
+    let refresh = async |token: String| {
+        service.call(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await
+    };
+    let answers = futures_util::future::join_all((0..8).map(|_| refresh(user.refresh_token.clone()))).await;
+    let mut tokens: Vec<String> = Vec::new();
+    for answer in answers {
+        tokens.push(user_of(&answer.expect(200)).refresh_token);
+    }
+    for token in tokens {
+        refresh(token).await.expect(200);
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_longest_password_works_and_texts_that_grow_when_folded_are_refused() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let sign_up = async |email: &str, password: &str, nickname: &str| {
-            let body = json!({"email": email, "password": password, "nickname": nickname});
-            service.call(Method::POST, "/auth/signup", None, Some(body)).await
-        };
-        let longest = format!("{}1", "a".repeat(71));
-        sign_up("a@example.com", &longest, "밍기").await.expect(201);
-        let log_in = async |password: String| {
-            let body = json!({"email": "a@example.com", "password": password});
-            service.call(Method::POST, "/auth/login", None, Some(body)).await
-        };
-        log_in(longest.clone()).await.expect(200);
-        log_in(format!("{}2", "a".repeat(71))).await.refused(401, "wrong_credentials");
-        log_in(format!("{longest}1")).await.refused(401, "wrong_credentials");
-        let wide = "\u{fdfa}".repeat(16);
-        sign_up("b@example.com", "stretch2gether", &wide).await.refused(400, "invalid_input");
-        let email = format!("{}@example.com", "\u{fdfa}".repeat(40));
-        sign_up(&email, "stretch2gether", "무너").await.refused(400, "invalid_input");
-        sign_up("c@example.com", "stretch2gether", "탈퇴한 회원").await.refused(409, "nickname_taken");
-    }
+async fn the_longest_password_works_and_texts_that_grow_when_folded_are_refused(database: Database) {
+    let service = Service::start(database).await;
+    let sign_up = async |email: &str, password: &str, nickname: &str| {
+        let body = json!({"email": email, "password": password, "nickname": nickname});
+        service.call(Method::POST, "/auth/signup", None, Some(body)).await
+    };
+    let longest = format!("{}1", "a".repeat(71));
+    sign_up("a@example.com", &longest, "밍기").await.expect(201);
+    let log_in = async |password: String| {
+        let body = json!({"email": "a@example.com", "password": password});
+        service.call(Method::POST, "/auth/login", None, Some(body)).await
+    };
+    log_in(longest.clone()).await.expect(200);
+    log_in(format!("{}2", "a".repeat(71))).await.refused(401, "wrong_credentials");
+    log_in(format!("{longest}1")).await.refused(401, "wrong_credentials");
+    let wide = "\u{fdfa}".repeat(16);
+    sign_up("b@example.com", "stretch2gether", &wide).await.refused(400, "invalid_input");
+    let email = format!("{}@example.com", "\u{fdfa}".repeat(40));
+    sign_up(&email, "stretch2gether", "무너").await.refused(400, "invalid_input");
+    sign_up("c@example.com", "stretch2gether", "탈퇴한 회원").await.refused(409, "nickname_taken");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let (db, env) = (&service.backends.db, &service.backends.env);
-        let mingi = service.sign_up("밍기").await;
-        let id = mingi.id.parse().expect("an id");
-        let device = Device { name: "phone".to_owned(), ttl: Duration::from_secs(60) };
-        // Each time the password was found right for what is `seen` here.
-        let seen = async || store::user(db, id).await.expect("an answer").expect("the account");
-        let log_in = async |seen: &User| login::log_in(db, env, seen, &device).await.expect("an answer");
-        let before = seen().await;
-        assert!(matches!(log_in(&before).await, LogIn::Granted(..)));
-        let change = json!({"old_password": "stretch2gether", "new_password": "stretch4ever"});
-        service.put("/me/password", &mingi, Some(change)).await.expect(204);
-        assert!(matches!(log_in(&before).await, LogIn::Stale));
-        let before = seen().await;
-        service.delete("/me", &mingi).await.expect(204);
-        assert!(matches!(log_in(&before).await, LogIn::Withdrawn(_)));
-        sql("DELETE FROM users WHERE id = ?").bind(id).run(db).await.expect("purged");
-        assert!(matches!(log_in(&before).await, LogIn::Stale));
-    }
+async fn a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session(database: Database) {
+    let service = Service::start(database).await;
+    let (db, env) = (&service.backends.db, &service.backends.env);
+    let mingi = service.sign_up("밍기").await;
+    let id = mingi.id.parse().expect("an id");
+    let device = Device { name: "phone".to_owned(), ttl: Duration::from_secs(60) };
+    // Each time the password was found right for what is `seen` here.
+    let seen = async || store::user(db, id).await.expect("an answer").expect("the account");
+    let log_in = async |seen: &User| login::log_in(db, env, seen, &device).await.expect("an answer");
+    let before = seen().await;
+    assert!(matches!(log_in(&before).await, LogIn::Granted(..)));
+    let change = json!({"old_password": "stretch2gether", "new_password": "stretch4ever"});
+    service.put("/me/password", &mingi, Some(change)).await.expect(204);
+    assert!(matches!(log_in(&before).await, LogIn::Stale));
+    let before = seen().await;
+    service.delete("/me", &mingi).await.expect(204);
+    assert!(matches!(log_in(&before).await, LogIn::Withdrawn(_)));
+    sql("DELETE FROM users WHERE id = ?").bind(id).run(db).await.expect("purged");
+    assert!(matches!(log_in(&before).await, LogIn::Stale));
 }
 
 #[tokio::test(flavor = "multi_thread")]

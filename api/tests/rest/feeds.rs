@@ -12,6 +12,8 @@ use crate::{
     service::{Service, User},
 };
 
+testing::on_each_database!(a_feed_has_what_one_takes_part_in,);
+
 /// The properties of each event.
 fn events(file: &Value) -> Vec<BTreeMap<String, String>> {
     let text = file.as_str().expect("a text");
@@ -59,44 +61,38 @@ async fn a_meetup_is_a_calendar_file() {
     service.call(Method::GET, nowhere, None, None).await.refused(404, "not_found");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_feed_has_what_one_takes_part_in() {
-    for database in Database::ALL {
-        let service = Service::start_for_months(database).await;
-        let (mingi, other) = (service.sign_up("밍기").await, service.sign_up("무너").await);
-        let first = join_all((0..4).map(|_| feed(&service, &mingi))).await;
-        assert!(first.iter().all(|path| *path == first[0]), "one address, however many ask for it");
-        let (own, joined, waiting) = (
-            open(&service, &mingi, None).await,
-            open(&service, &other, None).await,
-            open(&service, &other, Some(2)).await,
-        );
-        service.put(&format!("{joined}/membership"), &mingi, None).await.expect(200);
-        service.put(&format!("{waiting}/membership"), &service.sign_up("먼저").await, None).await.expect(200);
-        service.put(&format!("{waiting}/membership"), &mingi, None).await.expect(200);
-        let read = async |path: &str| service.call(Method::GET, path, None, None).await;
-        let uids = |file: &Value| {
-            let mut all: Vec<_> =
-                events(file).iter().map(|e| format!("/meetups/{}", e["UID"].replace("@mingizuk", ""))).collect();
-            all.sort();
-            all
-        };
-        assert_eq!(uids(&read(&first[0]).await.expect(200)), [own.clone(), joined.clone()]);
-        service.delete(&format!("{joined}/membership"), &mingi).await.expect(204);
-        assert_eq!(uids(&read(&first[0]).await.expect(200)), [own]);
-        service.clock.advance(std::time::Duration::from_secs(31 * 86_400));
-        assert_eq!(uids(&read(&first[0]).await.expect(200)), Vec::<String>::new());
+async fn a_feed_has_what_one_takes_part_in(database: Database) {
+    let service = Service::start_for_months(database).await;
+    let (mingi, other) = (service.sign_up("밍기").await, service.sign_up("무너").await);
+    let first = join_all((0..4).map(|_| feed(&service, &mingi))).await;
+    assert!(first.iter().all(|path| *path == first[0]), "one address, however many ask for it");
+    let (own, joined, waiting) =
+        (open(&service, &mingi, None).await, open(&service, &other, None).await, open(&service, &other, Some(2)).await);
+    service.put(&format!("{joined}/membership"), &mingi, None).await.expect(200);
+    service.put(&format!("{waiting}/membership"), &service.sign_up("먼저").await, None).await.expect(200);
+    service.put(&format!("{waiting}/membership"), &mingi, None).await.expect(200);
+    let read = async |path: &str| service.call(Method::GET, path, None, None).await;
+    let uids = |file: &Value| {
+        let mut all: Vec<_> =
+            events(file).iter().map(|e| format!("/meetups/{}", e["UID"].replace("@mingizuk", ""))).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(uids(&read(&first[0]).await.expect(200)), [own.clone(), joined.clone()]);
+    service.delete(&format!("{joined}/membership"), &mingi).await.expect(204);
+    assert_eq!(uids(&read(&first[0]).await.expect(200)), [own]);
+    service.clock.advance(std::time::Duration::from_secs(31 * 86_400));
+    assert_eq!(uids(&read(&first[0]).await.expect(200)), Vec::<String>::new());
 
-        let change = json!({"old_password": "stretch2gether", "new_password": "other4password"});
-        service.put("/me/password", &mingi, Some(change)).await.expect(204);
-        read(&first[0]).await.refused(404, "not_found");
-        let second = feed(&service, &mingi).await;
-        read(&second).await.expect(200);
-        read(&second.replace(".ics", "%20.ics")).await.refused(404, "not_found");
-        service.delete("/me", &mingi).await.expect(204);
-        for path in [&*second, "/calendar-feeds/.ics", "/calendar-feeds/nonsense", "/calendar-feeds/nonsense.ics"] {
-            read(path).await.refused(404, "not_found");
-        }
+    let change = json!({"old_password": "stretch2gether", "new_password": "other4password"});
+    service.put("/me/password", &mingi, Some(change)).await.expect(204);
+    read(&first[0]).await.refused(404, "not_found");
+    let second = feed(&service, &mingi).await;
+    read(&second).await.expect(200);
+    read(&second.replace(".ics", "%20.ics")).await.refused(404, "not_found");
+    service.delete("/me", &mingi).await.expect(204);
+    for path in [&*second, "/calendar-feeds/.ics", "/calendar-feeds/nonsense", "/calendar-feeds/nonsense.ics"] {
+        read(path).await.refused(404, "not_found");
     }
 }
 

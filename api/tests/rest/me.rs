@@ -19,6 +19,16 @@ use crate::{
     workouts::{begin, complete, routine},
 };
 
+testing::on_each_database!(
+    a_profile_changes_field_by_field,
+    a_new_password_ends_the_other_sessions,
+    a_withdrawn_account_can_be_restored,
+    whoever_comes_back_gets_the_place_that_became_free_meanwhile,
+    whoever_withdraws_hosts_nothing_that_is_still_to_come,
+    an_export_knows_every_table,
+    what_has_expired_is_cleaned_up,
+);
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Someone who will log in again.
@@ -60,157 +70,142 @@ fn new_meetup(service: &Service, days: u32) -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_profile_changes_field_by_field() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let (mingi, _) = (service.sign_up("밍기").await, service.sign_up("무너").await);
-        let before = service.get("/me", &mingi).await.expect(200);
-        assert_eq!(service.patch("/me", &mingi, json!({})).await.expect(200), before);
-        let after = service.patch("/me", &mingi, json!({"timezone": "America/New_York", "week_start": "sunday"})).await;
-        let after = after.expect(200);
-        assert_eq!((&after["timezone"], &after["week_start"]), (&json!("America/New_York"), &json!("sunday")));
-        assert_eq!(after["nickname"], "밍기");
-        // One's own nickname in another case is no collision.
-        service.patch("/me", &mingi, json!({"nickname": "Mingi"})).await.expect(200);
-        service.patch("/me", &mingi, json!({"nickname": "MINGI"})).await.expect(200);
-        service.patch("/me", &mingi, json!({"nickname": "무너"})).await.refused(409, "nickname_taken");
-        let wrong = json!({"nickname": null, "timezone": "Moon/Tycho", "week_start": "friday"});
-        let wrong = service.patch("/me", &mingi, wrong).await.refused(400, "invalid_input");
-        assert_eq!(wrong["errors"].as_array().map(Vec::len), Some(3), "{wrong}");
-        service.patch("/me", &mingi, json!({"email": "x@example.com"})).await.refused(400, "invalid_input");
-        assert_eq!(service.get("/me", &mingi).await.expect(200)["nickname"], "MINGI");
-    }
+async fn a_profile_changes_field_by_field(database: Database) {
+    let service = Service::start(database).await;
+    let (mingi, _) = (service.sign_up("밍기").await, service.sign_up("무너").await);
+    let before = service.get("/me", &mingi).await.expect(200);
+    assert_eq!(service.patch("/me", &mingi, json!({})).await.expect(200), before);
+    let after = service.patch("/me", &mingi, json!({"timezone": "America/New_York", "week_start": "sunday"})).await;
+    let after = after.expect(200);
+    assert_eq!((&after["timezone"], &after["week_start"]), (&json!("America/New_York"), &json!("sunday")));
+    assert_eq!(after["nickname"], "밍기");
+    // One's own nickname in another case is no collision.
+    service.patch("/me", &mingi, json!({"nickname": "Mingi"})).await.expect(200);
+    service.patch("/me", &mingi, json!({"nickname": "MINGI"})).await.expect(200);
+    service.patch("/me", &mingi, json!({"nickname": "무너"})).await.refused(409, "nickname_taken");
+    let wrong = json!({"nickname": null, "timezone": "Moon/Tycho", "week_start": "friday"});
+    let wrong = service.patch("/me", &mingi, wrong).await.refused(400, "invalid_input");
+    assert_eq!(wrong["errors"].as_array().map(Vec::len), Some(3), "{wrong}");
+    service.patch("/me", &mingi, json!({"email": "x@example.com"})).await.refused(400, "invalid_input");
+    assert_eq!(service.get("/me", &mingi).await.expect(200)["nickname"], "MINGI");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_password_ends_the_other_sessions() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let phone = sign_up(&service, "a@example.com", "밍기").await;
-        let laptop = user_of(&log_in(&service, "a@example.com", "stretch2gether").await.expect(200));
-        let change = async |old: &str, new: &str| {
-            service.put("/me/password", &phone, Some(json!({"old_password": old, "new_password": new}))).await
-        };
-        change("stretch2gethex", "stretch4ever").await.refused(403, "wrong_password");
-        change("stretch2gether", "short").await.refused(400, "invalid_input");
-        let mut ended = service.backends.rooms.session_changes();
-        change("stretch2gether", "stretch4ever").await.expect(204);
-        let told = tokio::time::timeout(Duration::from_secs(10), ended.next()).await.expect("in time");
-        assert_eq!(told, Some(SessionChange::Of(phone.id.parse().expect("an id"))));
-        refresh(&service, &laptop).await.refused(401, "bad_refresh_token");
-        refresh(&service, &phone).await.expect(200);
-        log_in(&service, "a@example.com", "stretch2gether").await.refused(401, "wrong_credentials");
-        log_in(&service, "a@example.com", "stretch4ever").await.expect(200);
-    }
+async fn a_new_password_ends_the_other_sessions(database: Database) {
+    let service = Service::start(database).await;
+    let phone = sign_up(&service, "a@example.com", "밍기").await;
+    let laptop = user_of(&log_in(&service, "a@example.com", "stretch2gether").await.expect(200));
+    let change = async |old: &str, new: &str| {
+        service.put("/me/password", &phone, Some(json!({"old_password": old, "new_password": new}))).await
+    };
+    change("stretch2gethex", "stretch4ever").await.refused(403, "wrong_password");
+    change("stretch2gether", "short").await.refused(400, "invalid_input");
+    let mut ended = service.backends.rooms.session_changes();
+    change("stretch2gether", "stretch4ever").await.expect(204);
+    let told = tokio::time::timeout(Duration::from_secs(10), ended.next()).await.expect("in time");
+    assert_eq!(told, Some(SessionChange::Of(phone.id.parse().expect("an id"))));
+    refresh(&service, &laptop).await.refused(401, "bad_refresh_token");
+    refresh(&service, &phone).await.expect(200);
+    log_in(&service, "a@example.com", "stretch2gether").await.refused(401, "wrong_credentials");
+    log_in(&service, "a@example.com", "stretch4ever").await.expect(200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_withdrawn_account_can_be_restored() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let (mingi, guest) = (sign_up(&service, "a@example.com", "밍기").await, service.sign_up("무너").await);
-        let meetup = open_meetup(&service, &mingi, 3).await;
-        service.put(&format!("/meetups/{meetup}/membership"), &guest, None).await.expect(200);
-        service.delete("/me", &mingi).await.expect(204);
-        service.delete("/me", &mingi).await.expect(204);
+async fn a_withdrawn_account_can_be_restored(database: Database) {
+    let service = Service::start(database).await;
+    let (mingi, guest) = (sign_up(&service, "a@example.com", "밍기").await, service.sign_up("무너").await);
+    let meetup = open_meetup(&service, &mingi, 3).await;
+    service.put(&format!("/meetups/{meetup}/membership"), &guest, None).await.expect(200);
+    service.delete("/me", &mingi).await.expect(204);
+    service.delete("/me", &mingi).await.expect(204);
 
-        // Every way in is closed, the meetup is called off and its members are told.
-        refresh(&service, &mingi).await.refused(401, "bad_refresh_token");
-        service.get("/me", &mingi).await.refused(401, "unauthenticated");
-        let seen = service.get(&format!("/meetups/{meetup}"), &guest).await.expect(200);
-        assert_eq!(seen["state"], "cancelled");
-        service.backends.relay.drain().await.expect("relayed");
-        let log = service.get(&format!("/meetups/{meetup}/messages"), &guest).await.expect(200);
-        let last = log["items"].as_array().and_then(|items| items.last()).cloned().unwrap_or_else(|| log.clone());
-        assert!(last.to_string().contains(r#""closed""#), "{log:#}");
-        log_in(&service, "a@example.com", "stretch2gethex").await.refused(401, "wrong_credentials");
+    // Every way in is closed, the meetup is called off and its members are told.
+    refresh(&service, &mingi).await.refused(401, "bad_refresh_token");
+    service.get("/me", &mingi).await.refused(401, "unauthenticated");
+    let seen = service.get(&format!("/meetups/{meetup}"), &guest).await.expect(200);
+    assert_eq!(seen["state"], "cancelled");
+    service.backends.relay.drain().await.expect("relayed");
+    let log = service.get(&format!("/meetups/{meetup}/messages"), &guest).await.expect(200);
+    let last = log["items"].as_array().and_then(|items| items.last()).cloned().unwrap_or_else(|| log.clone());
+    assert!(last.to_string().contains(r#""closed""#), "{log:#}");
+    log_in(&service, "a@example.com", "stretch2gethex").await.refused(401, "wrong_credentials");
 
-        // Only the latest offer counts, once, for ten minutes.
-        let offer = async || {
-            let refused = log_in(&service, "a@example.com", "stretch2gether").await.refused(403, "account_withdrawn");
-            refused["restore_token"].clone()
-        };
-        let first = offer().await;
-        let second = offer().await;
-        restore(&service, &first).await.refused(401, "bad_restore_token");
-        service.clock.advance(Duration::from_secs(600));
-        restore(&service, &second).await.refused(401, "bad_restore_token");
-        let third = offer().await;
-        let answers = futures_util::future::join_all((0..4).map(|_| restore(&service, &third))).await;
-        let (restored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-        assert_eq!((restored.len(), refused.len()), (1, 3));
-        let back = user_of(&restored[0].body);
-        assert_eq!(service.get("/me", &back).await.expect(200)["nickname"], "밍기");
-        log_in(&service, "a@example.com", "stretch2gether").await.expect(200);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_back_gets_the_place_that_became_free_meanwhile() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let (host, member) = (service.sign_up("무너").await, service.sign_up("몽실").await);
-        let mingi = sign_up(&service, "a@example.com", "밍기").await;
-        let membership = format!("/meetups/{}/membership", open_meetup(&service, &host, 3).await);
-        service.put(&membership, &member, None).await.expect(200);
-        assert_eq!(service.put(&membership, &mingi, None).await.expect(200)["state"], "waiting");
-        service.delete("/me", &mingi).await.expect(204);
-        service.delete(&membership, &member).await.expect(204);
+    // Only the latest offer counts, once, for ten minutes.
+    let offer = async || {
         let refused = log_in(&service, "a@example.com", "stretch2gether").await.refused(403, "account_withdrawn");
-        let back = user_of(&restore(&service, &refused["restore_token"]).await.expect(200));
-        assert_eq!(service.put(&membership, &back, None).await.expect(200)["state"], "member");
-        assert_eq!(service.put(&membership, &member, None).await.expect(200)["state"], "waiting");
-    }
+        refused["restore_token"].clone()
+    };
+    let first = offer().await;
+    let second = offer().await;
+    restore(&service, &first).await.refused(401, "bad_restore_token");
+    service.clock.advance(Duration::from_secs(600));
+    restore(&service, &second).await.refused(401, "bad_restore_token");
+    let third = offer().await;
+    let answers = futures_util::future::join_all((0..4).map(|_| restore(&service, &third))).await;
+    let (restored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((restored.len(), refused.len()), (1, 3));
+    let back = user_of(&restored[0].body);
+    assert_eq!(service.get("/me", &back).await.expect(200)["nickname"], "밍기");
+    log_in(&service, "a@example.com", "stretch2gether").await.expect(200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_withdraws_hosts_nothing_that_is_still_to_come() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let (mingi, friend) = (service.sign_up("밍기").await, service.sign_up("무너").await);
-        let handed = open_meetup(&service, &friend, 3).await;
-        let routine = format!("/routines/{}", routine(&service, &mingi, "아침", 2).await);
-        service.put(&format!("/meetups/{handed}/membership"), &mingi, None).await.expect(200);
-        let open = async |_| {
-            let answer = service.post("/meetups", &mingi, new_meetup(&service, 3)).await;
-            assert!(answer.status == 201 || answer.status == 401, "{:#}", answer.body);
-        };
-        let hand_over = async {
-            let heir = json!({"user_id": mingi.id});
-            let answer = service.put(&format!("/meetups/{handed}/host"), &friend, Some(heir)).await;
-            assert!(answer.status == 200 || answer.status == 409, "{:#}", answer.body);
-        };
-        let leave = async {
-            service.delete("/me", &mingi).await.expect(204);
-        };
-        let opening = async {
-            futures_util::future::join_all((0..8).map(open)).await;
-        };
-        tokio::join!(opening, hand_over, leave);
-        let still_hosted: Option<i64> = sql("SELECT COUNT(*) FROM meetups WHERE host_id = ? AND cancelled_at IS NULL")
-            .bind(mingi.id.parse::<uuid::Uuid>().expect("an id"))
-            .scalar(&service.backends.db)
-            .await
-            .expect("a count");
-        assert_eq!(still_hosted, Some(0));
+async fn whoever_comes_back_gets_the_place_that_became_free_meanwhile(database: Database) {
+    let service = Service::start(database).await;
+    let (host, member) = (service.sign_up("무너").await, service.sign_up("몽실").await);
+    let mingi = sign_up(&service, "a@example.com", "밍기").await;
+    let membership = format!("/meetups/{}/membership", open_meetup(&service, &host, 3).await);
+    service.put(&membership, &member, None).await.expect(200);
+    assert_eq!(service.put(&membership, &mingi, None).await.expect(200)["state"], "waiting");
+    service.delete("/me", &mingi).await.expect(204);
+    service.delete(&membership, &member).await.expect(204);
+    let refused = log_in(&service, "a@example.com", "stretch2gether").await.refused(403, "account_withdrawn");
+    let back = user_of(&restore(&service, &refused["restore_token"]).await.expect(200));
+    assert_eq!(service.put(&membership, &back, None).await.expect(200)["state"], "member");
+    assert_eq!(service.put(&membership, &member, None).await.expect(200)["state"], "waiting");
+}
 
-        // Their access token is valid for some minutes still: nothing is done with it.
-        let content = json!({"name": "저녁", "actions": [{"action_id": "squat", "repetitions": 1}]});
-        service.put(&routine, &mingi, Some(content)).await.refused(401, "unauthenticated");
-        service.delete(&routine, &mingi).await.refused(401, "unauthenticated");
-        service.delete(&format!("/meetups/{handed}/membership"), &mingi).await.refused(401, "unauthenticated");
-        service.delete(&format!("/meetups/{handed}/like"), &mingi).await.refused(401, "unauthenticated");
-        let other = open_meetup(&service, &friend, 3).await;
-        service.post("/meetups", &mingi, new_meetup(&service, 3)).await.refused(401, "unauthenticated");
-        service.put(&format!("/meetups/{other}/membership"), &mingi, None).await.refused(401, "unauthenticated");
-        service.put(&format!("/meetups/{other}/like"), &mingi, None).await.refused(401, "unauthenticated");
-        let comment = service.post(&format!("/meetups/{other}/comments"), &mingi, json!({"text": "안녕"})).await;
-        comment.refused(401, "unauthenticated");
+async fn whoever_withdraws_hosts_nothing_that_is_still_to_come(database: Database) {
+    let service = Service::start(database).await;
+    let (mingi, friend) = (service.sign_up("밍기").await, service.sign_up("무너").await);
+    let handed = open_meetup(&service, &friend, 3).await;
+    let routine = format!("/routines/{}", routine(&service, &mingi, "아침", 2).await);
+    service.put(&format!("/meetups/{handed}/membership"), &mingi, None).await.expect(200);
+    let open = async |_| {
+        let answer = service.post("/meetups", &mingi, new_meetup(&service, 3)).await;
+        assert!(answer.status == 201 || answer.status == 401, "{:#}", answer.body);
+    };
+    let hand_over = async {
         let heir = json!({"user_id": mingi.id});
-        let refused = service.put(&format!("/meetups/{other}/host"), &friend, Some(heir)).await;
-        assert_eq!(refused.status, 409, "{:#}", refused.body);
-    }
+        let answer = service.put(&format!("/meetups/{handed}/host"), &friend, Some(heir)).await;
+        assert!(answer.status == 200 || answer.status == 409, "{:#}", answer.body);
+    };
+    let leave = async {
+        service.delete("/me", &mingi).await.expect(204);
+    };
+    let opening = async {
+        futures_util::future::join_all((0..8).map(open)).await;
+    };
+    tokio::join!(opening, hand_over, leave);
+    let still_hosted: Option<i64> = sql("SELECT COUNT(*) FROM meetups WHERE host_id = ? AND cancelled_at IS NULL")
+        .bind(mingi.id.parse::<uuid::Uuid>().expect("an id"))
+        .scalar(&service.backends.db)
+        .await
+        .expect("a count");
+    assert_eq!(still_hosted, Some(0));
+
+    // Their access token is valid for some minutes still: nothing is done with it.
+    let content = json!({"name": "저녁", "actions": [{"action_id": "squat", "repetitions": 1}]});
+    service.put(&routine, &mingi, Some(content)).await.refused(401, "unauthenticated");
+    service.delete(&routine, &mingi).await.refused(401, "unauthenticated");
+    service.delete(&format!("/meetups/{handed}/membership"), &mingi).await.refused(401, "unauthenticated");
+    service.delete(&format!("/meetups/{handed}/like"), &mingi).await.refused(401, "unauthenticated");
+    let other = open_meetup(&service, &friend, 3).await;
+    service.post("/meetups", &mingi, new_meetup(&service, 3)).await.refused(401, "unauthenticated");
+    service.put(&format!("/meetups/{other}/membership"), &mingi, None).await.refused(401, "unauthenticated");
+    service.put(&format!("/meetups/{other}/like"), &mingi, None).await.refused(401, "unauthenticated");
+    let comment = service.post(&format!("/meetups/{other}/comments"), &mingi, json!({"text": "안녕"})).await;
+    comment.refused(401, "unauthenticated");
+    let heir = json!({"user_id": mingi.id});
+    let refused = service.put(&format!("/meetups/{other}/host"), &friend, Some(heir)).await;
+    assert_eq!(refused.status, 409, "{:#}", refused.body);
 }
 
 /// Where the rows of a table with users' ids are in an export.
@@ -230,16 +225,13 @@ const EXPORTED: [(&str, &str); 11] = [
 /// Tables with users' ids that say nothing more: sums of other tables, and what the service needs for itself.
 const NOT_EXPORTED: [&str; 5] = ["active_days", "calendar_feeds", "progress", "restore_tokens", "streaks"];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_knows_every_table() {
-    for database in Database::ALL {
-        let service = Service::start(database).await;
-        let export = service.get("/me/export", &service.sign_up("밍기").await).await.expect(200);
-        for table in schema::tables_with_users(&service.backends.db).await {
-            let section = EXPORTED.iter().find(|(exported, _)| *exported == table).map(|(_, section)| section);
-            let known = section.is_some_and(|section| export[section].is_array());
-            assert!(known || NOT_EXPORTED.contains(&&*table), "{table} is not in the export");
-        }
+async fn an_export_knows_every_table(database: Database) {
+    let service = Service::start(database).await;
+    let export = service.get("/me/export", &service.sign_up("밍기").await).await.expect(200);
+    for table in schema::tables_with_users(&service.backends.db).await {
+        let section = EXPORTED.iter().find(|(exported, _)| *exported == table).map(|(_, section)| section);
+        let known = section.is_some_and(|section| export[section].is_array());
+        assert!(known || NOT_EXPORTED.contains(&&*table), "{table} is not in the export");
     }
 }
 
@@ -327,24 +319,21 @@ async fn an_export_has_everything_and_nothing_of_others() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_has_expired_is_cleaned_up() {
-    for database in Database::ALL {
-        let service = Service::start_with(database, |config| config.jobs = false).await;
-        let (cx, stop) = (Context::new(service.backends.clone()), CancellationToken::new());
-        let (old, kept) = (service.sign_up("밍기").await, service.sign_up("무너").await);
-        service.clock.advance(DAY * 10);
-        let kept = user_of(&refresh(&service, &kept).await.expect(200));
-        service.clock.advance(DAY * 5);
-        assert!(jobs::run(&cx, Job::CleanUp, &stop).await);
-        assert!(!jobs::run(&cx, Job::CleanUp, &stop).await, "this hour's run is done");
-        let left = async |table: &str| {
-            let count: Option<i64> =
-                sql(format!("SELECT COUNT(*) FROM {table}")).scalar(&service.backends.db).await.expect("a count");
-            count.expect("a count")
-        };
-        assert_eq!((left("sessions").await, left("refresh_tokens").await), (1, 1));
-        refresh(&service, &kept).await.expect(200);
-        refresh(&service, &old).await.refused(401, "bad_refresh_token");
-    }
+async fn what_has_expired_is_cleaned_up(database: Database) {
+    let service = Service::start_with(database, |config| config.jobs = false).await;
+    let (cx, stop) = (Context::new(service.backends.clone()), CancellationToken::new());
+    let (old, kept) = (service.sign_up("밍기").await, service.sign_up("무너").await);
+    service.clock.advance(DAY * 10);
+    let kept = user_of(&refresh(&service, &kept).await.expect(200));
+    service.clock.advance(DAY * 5);
+    assert!(jobs::run(&cx, Job::CleanUp, &stop).await);
+    assert!(!jobs::run(&cx, Job::CleanUp, &stop).await, "this hour's run is done");
+    let left = async |table: &str| {
+        let count: Option<i64> =
+            sql(format!("SELECT COUNT(*) FROM {table}")).scalar(&service.backends.db).await.expect("a count");
+        count.expect("a count")
+    };
+    assert_eq!((left("sessions").await, left("refresh_tokens").await), (1, 1));
+    refresh(&service, &kept).await.expect(200);
+    refresh(&service, &old).await.refused(401, "bad_refresh_token");
 }

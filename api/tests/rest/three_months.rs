@@ -19,6 +19,8 @@ use crate::{
     workouts::{begin, complete, routine},
 };
 
+testing::on_each_database!(three_months_of_a_life_add_up,);
+
 struct Life {
     service: Service,
     user: User,
@@ -124,57 +126,47 @@ async fn check_milestones(life: &Life, date: NaiveDate, drawn: &mut Vec<Value>) 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn three_months_of_a_life_add_up() {
-    for database in Database::ALL {
-        let life = Life::begin(database).await;
-        let first = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a date");
-        let mut drawn = Vec::new();
-        for day in 0..92 {
-            let date = first + Days::new(day);
-            life.live(date).await;
-            check_milestones(&life, date, &mut drawn).await;
-        }
-
-        let today = life.get("/me/today").await;
-        assert_eq!(growth(&today["monster"]), [&json!(45_000), &json!(5), &json!(2)]);
-        assert_eq!((&today["day"], &today["mark"]), (&json!("2026-05-31"), &json!("routine")));
-        assert_eq!(
-            (&today["actions"], &today["routines"], &today["experience"]),
-            (&json!(20), &json!(4), &json!(2_000))
-        );
-
-        for (month, days, weekday, actions, routines) in [
-            ("2026-02", 28, "sunday", 0, 0),
-            ("2026-03", 31, "sunday", 430, 64),
-            ("2026-04", 30, "wednesday", 410, 60),
-            ("2026-05", 31, "friday", 415, 62),
-        ] {
-            let habits = life.get(&format!("/history/habits?month={month}")).await;
-            assert_eq!(
-                (habits["days"].as_array().map(Vec::len), &habits["first_weekday"]),
-                (Some(days), &json!(weekday))
-            );
-            assert_eq!((sum(&habits, "actions"), sum(&habits, "routines")), (actions, routines), "{month}");
-            assert_eq!((&habits["current_streak"], &habits["longest_streak"]), (&json!(1), &json!(6)));
-        }
-        let april = life.get("/history/habits?month=2026-04").await;
-        let marks: Vec<_> = april["days"].as_array().expect("days")[..5].iter().map(|day| &day["mark"]).collect();
-        assert_eq!(marks, ["routine", "routine", "routine", "none", "routine"], "the 4th is a Saturday");
-
-        let graph = life.get("/history/graph?from=2026-05-18").await;
-        let bars: Vec<_> = graph["bars"].as_array().expect("bars").iter().map(|bar| bar["count"].as_i64()).collect();
-        assert_eq!(bars, [15, 15, 15, 15, 15, 0, 20].map(Some));
-        assert_eq!((&graph["total"], &graph["best_day"]), (&json!(95), &json!("2026-05-24")));
-        assert_eq!(life.get("/history/graph?from=2026-05-18&by=routines").await["total"], 14);
-        let before = graph["previous"].as_str().expect("a link").trim_start_matches("/api/v1");
-        assert_eq!(life.get(before).await["next"], "/api/v1/history/graph?from=2026-05-18&by=actions");
-
-        let series = life.get("/history/series?weeks=14").await;
-        let weeks: Vec<_> =
-            series["weeks"].as_array().expect("weeks").iter().map(|week| week["count"].as_i64()).collect();
-        let expected: Vec<_> = [20].into_iter().chain([95; 13]).map(Some).collect();
-        assert_eq!((weeks, &series["total"]), (expected, &json!(1_255)));
-        assert_eq!(series["weeks"][0]["from"], "2026-02-23");
+async fn three_months_of_a_life_add_up(database: Database) {
+    let life = Life::begin(database).await;
+    let first = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a date");
+    let mut drawn = Vec::new();
+    for day in 0..92 {
+        let date = first + Days::new(day);
+        life.live(date).await;
+        check_milestones(&life, date, &mut drawn).await;
     }
+
+    let today = life.get("/me/today").await;
+    assert_eq!(growth(&today["monster"]), [&json!(45_000), &json!(5), &json!(2)]);
+    assert_eq!((&today["day"], &today["mark"]), (&json!("2026-05-31"), &json!("routine")));
+    assert_eq!((&today["actions"], &today["routines"], &today["experience"]), (&json!(20), &json!(4), &json!(2_000)));
+
+    for (month, days, weekday, actions, routines) in [
+        ("2026-02", 28, "sunday", 0, 0),
+        ("2026-03", 31, "sunday", 430, 64),
+        ("2026-04", 30, "wednesday", 410, 60),
+        ("2026-05", 31, "friday", 415, 62),
+    ] {
+        let habits = life.get(&format!("/history/habits?month={month}")).await;
+        assert_eq!((habits["days"].as_array().map(Vec::len), &habits["first_weekday"]), (Some(days), &json!(weekday)));
+        assert_eq!((sum(&habits, "actions"), sum(&habits, "routines")), (actions, routines), "{month}");
+        assert_eq!((&habits["current_streak"], &habits["longest_streak"]), (&json!(1), &json!(6)));
+    }
+    let april = life.get("/history/habits?month=2026-04").await;
+    let marks: Vec<_> = april["days"].as_array().expect("days")[..5].iter().map(|day| &day["mark"]).collect();
+    assert_eq!(marks, ["routine", "routine", "routine", "none", "routine"], "the 4th is a Saturday");
+
+    let graph = life.get("/history/graph?from=2026-05-18").await;
+    let bars: Vec<_> = graph["bars"].as_array().expect("bars").iter().map(|bar| bar["count"].as_i64()).collect();
+    assert_eq!(bars, [15, 15, 15, 15, 15, 0, 20].map(Some));
+    assert_eq!((&graph["total"], &graph["best_day"]), (&json!(95), &json!("2026-05-24")));
+    assert_eq!(life.get("/history/graph?from=2026-05-18&by=routines").await["total"], 14);
+    let before = graph["previous"].as_str().expect("a link").trim_start_matches("/api/v1");
+    assert_eq!(life.get(before).await["next"], "/api/v1/history/graph?from=2026-05-18&by=actions");
+
+    let series = life.get("/history/series?weeks=14").await;
+    let weeks: Vec<_> = series["weeks"].as_array().expect("weeks").iter().map(|week| week["count"].as_i64()).collect();
+    let expected: Vec<_> = [20].into_iter().chain([95; 13]).map(Some).collect();
+    assert_eq!((weeks, &series["total"]), (expected, &json!(1_255)));
+    assert_eq!(series["weeks"][0]["from"], "2026-02-23");
 }
