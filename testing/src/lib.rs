@@ -36,9 +36,6 @@ pub enum Database {
 }
 
 impl Database {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::MySql];
-
     /// The URL of a new, empty database.
     pub async fn empty_url(self) -> SecretUrl {
         let (url, server) = self.new_url();

@@ -11,6 +11,15 @@ use crate::world::{
     Shapes, World, enter, log, message, next_entry, next_text, position_of, send_and_receive, send_message,
 };
 
+crate::world::on_each_shape!(
+    every_message_is_delivered_once_and_in_order_on_every_gateway,
+    a_join_with_a_position_brings_exactly_the_entries_after_it,
+    a_join_during_appends_leaves_no_gap_and_no_duplicate,
+    pipelined_commands_are_answered_in_order_and_before_the_close,
+    strangers_are_refused_and_removed_members_get_no_more_entries,
+    only_the_current_host_sets_the_notice,
+);
+
 fn code(frame: &Frame) -> Option<ErrorCode> {
     match frame {
         Frame::Error { code, .. } => Some(*code),
@@ -18,164 +27,145 @@ fn code(frame: &Frame) -> Option<ErrorCode> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_message_is_delivered_once_and_in_order_on_every_gateway() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
-        let room = world.meetup(&[&a, &b]).await;
-        let (mut here, joined) = enter(&world.urls[0], &a, room).await;
-        assert!(matches!(joined, Frame::Joined { role: Role::Host, seq: 0, recovered: false, .. }), "{joined:?}");
-        let (mut there, _) = enter(world.last_url(), &b, room).await;
-        for (n, text) in ["안녕하세요 👋🏽", "line\nbreak \"quotes\" \\", "둘"].iter().enumerate() {
-            let n = n as u64 + 1;
-            let ack = send_message(&mut here, n, room, &n.to_string(), text).await;
-            assert!(matches!(ack, Frame::Ack { seq: Some(seq), duplicate: Some(false), .. } if seq == n), "{ack:?}");
-        }
-        let again = send_message(&mut here, 9, room, "2", "line\nbreak \"quotes\" \\").await;
-        assert!(matches!(again, Frame::Ack { seq: Some(2), duplicate: Some(true), .. }), "{again:?}");
-        for n in 1..=3 {
-            assert_eq!(next_text(&mut there).await.0, n);
-        }
-        // The last message comes last: nothing was delivered twice in between.
-        let ack = send_message(&mut here, 10, room, "x", "끝").await;
-        assert!(matches!(ack, Frame::Ack { seq: Some(4), .. }), "{ack:?}");
-        assert_eq!(next_text(&mut there).await, (4, "끝".to_owned()));
+async fn every_message_is_delivered_once_and_in_order_on_every_gateway(shape: Shapes) {
+    let world = World::start(shape).await;
+    let [a, b] = [world.someone("밍기").await, world.someone("몽실").await];
+    let room = world.meetup(&[&a, &b]).await;
+    let (mut here, joined) = enter(&world.urls[0], &a, room).await;
+    assert!(matches!(joined, Frame::Joined { role: Role::Host, seq: 0, recovered: false, .. }), "{joined:?}");
+    let (mut there, _) = enter(world.last_url(), &b, room).await;
+    for (n, text) in ["안녕하세요 👋🏽", "line\nbreak \"quotes\" \\", "둘"].iter().enumerate() {
+        let n = n as u64 + 1;
+        let ack = send_message(&mut here, n, room, &n.to_string(), text).await;
+        assert!(matches!(ack, Frame::Ack { seq: Some(seq), duplicate: Some(false), .. } if seq == n), "{ack:?}");
+    }
+    let again = send_message(&mut here, 9, room, "2", "line\nbreak \"quotes\" \\").await;
+    assert!(matches!(again, Frame::Ack { seq: Some(2), duplicate: Some(true), .. }), "{again:?}");
+    for n in 1..=3 {
+        assert_eq!(next_text(&mut there).await.0, n);
+    }
+    // The last message comes last: nothing was delivered twice in between.
+    let ack = send_message(&mut here, 10, room, "x", "끝").await;
+    assert!(matches!(ack, Frame::Ack { seq: Some(4), .. }), "{ack:?}");
+    assert_eq!(next_text(&mut there).await, (4, "끝".to_owned()));
+}
+
+async fn a_join_with_a_position_brings_exactly_the_entries_after_it(shape: Shapes) {
+    let world = World::start(shape).await;
+    let a = world.someone("밍기").await;
+    let room = world.meetup(&[&a]).await;
+    let log = log(&world);
+    for n in 1..=120 {
+        log.append(room, message(&a, &n.to_string(), &format!("말 {n}"))).await.expect("appended");
+    }
+    let (mut connection, joined) = enter(world.last_url(), &a, room).await;
+    let Frame::Joined { entries, seq: 120, recovered: false, epoch, .. } = &joined else { panic!("{joined:?}") };
+    assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), (71..=120).collect::<Vec<_>>());
+    for (since, recovered, first, count) in [
+        (Position { epoch: *epoch, seq: 100 }, true, 101, 20),
+        (Position { epoch: *epoch, seq: 0 }, true, 1, 120),
+        (Position { epoch: *epoch, seq: 120 }, true, 0, 0),
+        (Position { epoch: *epoch, seq: 121 }, false, 71, 50),
+        (Position { epoch: Uuid::from_u128(1), seq: 100 }, false, 71, 50),
+    ] {
+        let reply = connection.request(7, &Command::Join { id: 7, room, since: Some(since) }).await.expect("a reply");
+        let Frame::Joined { recovered: was, entries, seq: 120, .. } = &reply else { panic!("{since:?} {reply:?}") };
+        let got = (*was, entries.first().map_or(0, |e| e.seq), entries.len());
+        assert_eq!(got, (recovered, first, count), "{since:?}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_join_with_a_position_brings_exactly_the_entries_after_it() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let a = world.someone("밍기").await;
-        let room = world.meetup(&[&a]).await;
-        let log = log(&world);
-        for n in 1..=120 {
-            log.append(room, message(&a, &n.to_string(), &format!("말 {n}"))).await.expect("appended");
+async fn a_join_during_appends_leaves_no_gap_and_no_duplicate(shape: Shapes) {
+    let world = World::start(shape).await;
+    let a = world.someone("밍기").await;
+    let room = world.meetup(&[&a]).await;
+    let (log, author) = (log(&world), a.clone());
+    let talk = tokio::spawn(async move {
+        for n in 1..=1000_u64 {
+            log.append(room, message(&author, &n.to_string(), &n.to_string())).await.expect("appended");
         }
-        let (mut connection, joined) = enter(world.last_url(), &a, room).await;
-        let Frame::Joined { entries, seq: 120, recovered: false, epoch, .. } = &joined else { panic!("{joined:?}") };
-        assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), (71..=120).collect::<Vec<_>>());
-        for (since, recovered, first, count) in [
-            (Position { epoch: *epoch, seq: 100 }, true, 101, 20),
-            (Position { epoch: *epoch, seq: 0 }, true, 1, 120),
-            (Position { epoch: *epoch, seq: 120 }, true, 0, 0),
-            (Position { epoch: *epoch, seq: 121 }, false, 71, 50),
-            (Position { epoch: Uuid::from_u128(1), seq: 100 }, false, 71, 50),
-        ] {
-            let reply =
-                connection.request(7, &Command::Join { id: 7, room, since: Some(since) }).await.expect("a reply");
-            let Frame::Joined { recovered: was, entries, seq: 120, .. } = &reply else { panic!("{since:?} {reply:?}") };
-            let got = (*was, entries.first().map_or(0, |e| e.seq), entries.len());
-            assert_eq!(got, (recovered, first, count), "{since:?}");
-        }
+    });
+    let mut joins = Vec::new();
+    for _ in 0..5 {
+        let (connection, joined) = enter(world.last_url(), &a, room).await;
+        let Frame::Joined { entries, .. } = &joined else { panic!("{joined:?}") };
+        let seen: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+        assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+        assert_eq!(seen.last().copied().unwrap_or(0), position_of(&joined).seq);
+        joins.push((connection, position_of(&joined).seq));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_join_during_appends_leaves_no_gap_and_no_duplicate() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let a = world.someone("밍기").await;
-        let room = world.meetup(&[&a]).await;
-        let (log, author) = (log(&world), a.clone());
-        let talk = tokio::spawn(async move {
-            for n in 1..=1000_u64 {
-                log.append(room, message(&author, &n.to_string(), &n.to_string())).await.expect("appended");
-            }
-        });
-        let mut joins = Vec::new();
-        for _ in 0..5 {
-            let (connection, joined) = enter(world.last_url(), &a, room).await;
-            let Frame::Joined { entries, .. } = &joined else { panic!("{joined:?}") };
-            let seen: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
-            assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
-            assert_eq!(seen.last().copied().unwrap_or(0), position_of(&joined).seq);
-            joins.push((connection, position_of(&joined).seq));
-        }
-        talk.await.expect("all appended");
-        for (mut connection, from) in joins {
-            for expected in from + 1..=1000 {
-                assert_eq!(next_text(&mut connection).await, (expected, expected.to_string()));
-            }
+    talk.await.expect("all appended");
+    for (mut connection, from) in joins {
+        for expected in from + 1..=1000 {
+            assert_eq!(next_text(&mut connection).await, (expected, expected.to_string()));
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pipelined_commands_are_answered_in_order_and_before_the_close() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let someone = world.someone("밍기").await;
-        let [room, other] = [world.meetup(&[&someone]).await, world.meetup(&[&someone]).await];
-        let (mut connection, _) = enter(world.last_url(), &someone, room).await;
-        connection.join(other).await.expect("joined");
-        let send = |id: u64, room, nonce: &str, text: &str| {
-            let command = Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
-            serde_json::to_string(&command).expect("JSON")
-        };
-        let expected = [
-            (send(101, room, "a", "하나"), Ok(1)),
-            (send(102, room, "a", "하나"), Ok(1)),
-            (send(103, room, "b", " "), Err(ErrorCode::BadText)),
-            (r#"{"type":"dance","id":104}"#.to_owned(), Err(ErrorCode::BadRequest)),
-            (send(105, room, "c", "둘"), Ok(2)),
-            (send(106, other, "a", "다른 방"), Ok(1)),
-            (send(107, room, "d", "셋"), Ok(3)),
-            (serde_json::to_string(&Command::Leave { id: 108, room }).expect("JSON"), Ok(0)),
-            (send(109, room, "e", "나간 뒤"), Err(ErrorCode::NotJoined)),
-        ];
-        for (text, _) in &expected {
-            connection.feed_message(Message::text(text)).await.expect("sent");
-        }
-        connection.send_message(Message::Close(None)).await.expect("sent");
-        let mut answers = Vec::new();
-        let ended = loop {
-            match connection.next().await {
-                Err(ended) => break ended,
-                Ok(Incoming::Frame(frame)) => match *frame {
-                    Frame::Ack { id, seq, .. } => answers.push((id, Ok(seq.expect("a number")))),
-                    Frame::Left { id, .. } => answers.push((id, Ok(0))),
-                    Frame::Error { id, code, .. } => answers.push((id.expect("an id"), Err(code))),
-                    _ => {}
-                },
-                Ok(_) => {}
-            }
-        };
-        assert!(matches!(ended, ConnectionError::Closed(1005)), "{ended:?}");
-        assert_eq!(answers, (101..).zip(expected.into_iter().map(|(_, answer)| answer)).collect::<Vec<_>>());
+async fn pipelined_commands_are_answered_in_order_and_before_the_close(shape: Shapes) {
+    let world = World::start(shape).await;
+    let someone = world.someone("밍기").await;
+    let [room, other] = [world.meetup(&[&someone]).await, world.meetup(&[&someone]).await];
+    let (mut connection, _) = enter(world.last_url(), &someone, room).await;
+    connection.join(other).await.expect("joined");
+    let send = |id: u64, room, nonce: &str, text: &str| {
+        let command = Command::Send { id, room, nonce: nonce.to_owned(), text: text.to_owned() };
+        serde_json::to_string(&command).expect("JSON")
+    };
+    let expected = [
+        (send(101, room, "a", "하나"), Ok(1)),
+        (send(102, room, "a", "하나"), Ok(1)),
+        (send(103, room, "b", " "), Err(ErrorCode::BadText)),
+        (r#"{"type":"dance","id":104}"#.to_owned(), Err(ErrorCode::BadRequest)),
+        (send(105, room, "c", "둘"), Ok(2)),
+        (send(106, other, "a", "다른 방"), Ok(1)),
+        (send(107, room, "d", "셋"), Ok(3)),
+        (serde_json::to_string(&Command::Leave { id: 108, room }).expect("JSON"), Ok(0)),
+        (send(109, room, "e", "나간 뒤"), Err(ErrorCode::NotJoined)),
+    ];
+    for (text, _) in &expected {
+        connection.feed_message(Message::text(text)).await.expect("sent");
     }
+    connection.send_message(Message::Close(None)).await.expect("sent");
+    let mut answers = Vec::new();
+    let ended = loop {
+        match connection.next().await {
+            Err(ended) => break ended,
+            Ok(Incoming::Frame(frame)) => match *frame {
+                Frame::Ack { id, seq, .. } => answers.push((id, Ok(seq.expect("a number")))),
+                Frame::Left { id, .. } => answers.push((id, Ok(0))),
+                Frame::Error { id, code, .. } => answers.push((id.expect("an id"), Err(code))),
+                _ => {}
+            },
+            Ok(_) => {}
+        }
+    };
+    assert!(matches!(ended, ConnectionError::Closed(1005)), "{ended:?}");
+    assert_eq!(answers, (101..).zip(expected.into_iter().map(|(_, answer)| answer)).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_refused_and_removed_members_get_no_more_entries() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let [host, member, stranger] =
-            [world.someone("밍기").await, world.someone("몽실").await, world.someone("낯선이").await];
-        let room = world.meetup(&[&host, &member]).await;
-        let (mut outside, _) =
-            Connection::greet(world.last_url(), Greeting::Hello(&stranger.token)).await.expect("a welcome");
-        assert_eq!(code(&outside.join(room).await.expect("a reply")), Some(ErrorCode::NotAMember));
-        let nowhere = Uuid::now_v7();
-        assert_eq!(code(&outside.join(nowhere).await.expect("a reply")), Some(ErrorCode::NotAMember));
-        let logs = common::db::sql("SELECT COUNT(*) FROM rooms WHERE id = ?").bind(nowhere);
-        assert_eq!(logs.scalar::<i64>(&world.first().db).await.expect("a count"), Some(0), "a stranger began a log");
-        assert_eq!(
-            code(&send_message(&mut outside, 3, room, "n", "들어가도 되나요").await),
-            Some(ErrorCode::NotJoined)
-        );
-        let (mut inside, _) = enter(&world.urls[0], &host, room).await;
-        let (mut gone, _) = enter(world.last_url(), &member, room).await;
-        world.change_membership(room, &member, Change::Removed).await;
-        assert!(matches!(next_entry(&mut gone).await.body, Body::Member { change: Change::Removed, .. }));
-        assert_eq!(code(&send_message(&mut gone, 4, room, "n", "아직 있어요").await), Some(ErrorCode::NotAMember));
-        assert_eq!(send_and_receive(&mut inside, room, "우리끼리").await, 2);
-        // Anything delivered to the removed member would have come before this reply.
-        let reply = gone.leave_next(6, room).await;
-        assert!(matches!(reply, Frame::Left { .. }), "{reply:?}");
-    }
+async fn strangers_are_refused_and_removed_members_get_no_more_entries(shape: Shapes) {
+    let world = World::start(shape).await;
+    let [host, member, stranger] =
+        [world.someone("밍기").await, world.someone("몽실").await, world.someone("낯선이").await];
+    let room = world.meetup(&[&host, &member]).await;
+    let (mut outside, _) =
+        Connection::greet(world.last_url(), Greeting::Hello(&stranger.token)).await.expect("a welcome");
+    assert_eq!(code(&outside.join(room).await.expect("a reply")), Some(ErrorCode::NotAMember));
+    let nowhere = Uuid::now_v7();
+    assert_eq!(code(&outside.join(nowhere).await.expect("a reply")), Some(ErrorCode::NotAMember));
+    let logs = common::db::sql("SELECT COUNT(*) FROM rooms WHERE id = ?").bind(nowhere);
+    assert_eq!(logs.scalar::<i64>(&world.first().db).await.expect("a count"), Some(0), "a stranger began a log");
+    assert_eq!(code(&send_message(&mut outside, 3, room, "n", "들어가도 되나요").await), Some(ErrorCode::NotJoined));
+    let (mut inside, _) = enter(&world.urls[0], &host, room).await;
+    let (mut gone, _) = enter(world.last_url(), &member, room).await;
+    world.change_membership(room, &member, Change::Removed).await;
+    assert!(matches!(next_entry(&mut gone).await.body, Body::Member { change: Change::Removed, .. }));
+    assert_eq!(code(&send_message(&mut gone, 4, room, "n", "아직 있어요").await), Some(ErrorCode::NotAMember));
+    assert_eq!(send_and_receive(&mut inside, room, "우리끼리").await, 2);
+    // Anything delivered to the removed member would have come before this reply.
+    let reply = gone.leave_next(6, room).await;
+    assert!(matches!(reply, Frame::Left { .. }), "{reply:?}");
 }
 
 /// Leaves a room and returns the very next thing received, which must be a frame.
@@ -193,31 +183,25 @@ impl LeaveNext for Connection {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_current_host_sets_the_notice() {
-    for shape in Shapes::ALL {
-        let world = World::start(shape).await;
-        let [host, member] = [world.someone("밍기").await, world.someone("몽실").await];
-        let room = world.meetup(&[&host, &member]).await;
-        let (mut a, _) = enter(&world.urls[0], &host, room).await;
-        let (mut b, _) = enter(world.last_url(), &member, room).await;
-        let notice = |id, text: Option<&str>| Command::Notice { id, room, text: text.map(str::to_owned) };
-        a.request(1, &notice(1, Some(" 준비물: 수건 "))).await.expect("a reply");
-        let seen = next_entry(&mut b).await;
-        assert!(matches!(&seen.body, Body::Notice { text: Some(text), .. } if text == "준비물: 수건"), "{seen:?}");
-        let refused = b.request(2, &notice(2, None)).await.expect("a reply");
-        assert_eq!(code(&refused), Some(ErrorCode::NotTheHost));
-        let (_, late) = enter(world.last_url(), &member, room).await;
-        assert!(
-            matches!(&late, Frame::Joined { notice: Some(notice), .. } if notice.text == "준비물: 수건"),
-            "{late:?}"
-        );
-        world.change_membership(room, &member, Change::Host).await;
-        next_entry(&mut b).await;
-        assert!(matches!(b.request(3, &notice(3, None)).await.expect("a reply"), Frame::Ack { .. }));
-        while !matches!(next_entry(&mut a).await.body, Body::Member { change: Change::Host, .. }) {}
-        assert_eq!(code(&a.request(4, &notice(4, Some("x"))).await.expect("a reply")), Some(ErrorCode::NotTheHost));
-    }
+async fn only_the_current_host_sets_the_notice(shape: Shapes) {
+    let world = World::start(shape).await;
+    let [host, member] = [world.someone("밍기").await, world.someone("몽실").await];
+    let room = world.meetup(&[&host, &member]).await;
+    let (mut a, _) = enter(&world.urls[0], &host, room).await;
+    let (mut b, _) = enter(world.last_url(), &member, room).await;
+    let notice = |id, text: Option<&str>| Command::Notice { id, room, text: text.map(str::to_owned) };
+    a.request(1, &notice(1, Some(" 준비물: 수건 "))).await.expect("a reply");
+    let seen = next_entry(&mut b).await;
+    assert!(matches!(&seen.body, Body::Notice { text: Some(text), .. } if text == "준비물: 수건"), "{seen:?}");
+    let refused = b.request(2, &notice(2, None)).await.expect("a reply");
+    assert_eq!(code(&refused), Some(ErrorCode::NotTheHost));
+    let (_, late) = enter(world.last_url(), &member, room).await;
+    assert!(matches!(&late, Frame::Joined { notice: Some(notice), .. } if notice.text == "준비물: 수건"), "{late:?}");
+    world.change_membership(room, &member, Change::Host).await;
+    next_entry(&mut b).await;
+    assert!(matches!(b.request(3, &notice(3, None)).await.expect("a reply"), Frame::Ack { .. }));
+    while !matches!(next_entry(&mut a).await.body, Body::Member { change: Change::Host, .. }) {}
+    assert_eq!(code(&a.request(4, &notice(4, Some("x"))).await.expect("a reply")), Some(ErrorCode::NotTheHost));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,9 +26,14 @@ pub(crate) enum Shapes {
     Shared,
 }
 
-impl Shapes {
-    pub(crate) const ALL: [Self; 2] = [Self::Embedded, Self::Shared];
+/// Makes a test for each of [`Shapes`] of each function named: `embedded::name` and `shared::name`.
+macro_rules! on_each_shape {
+    ($($test:ident),+ $(,)?) => {
+        testing::tests_on!(embedded, $crate::world::Shapes::Embedded, $($test),+);
+        testing::tests_on!(shared, $crate::world::Shapes::Shared, $($test),+);
+    };
 }
+pub(crate) use on_each_shape;
 
 /// Running gateways and their backends. Dropping it stops them.
 pub(crate) struct World {
