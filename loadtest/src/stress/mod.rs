@@ -49,7 +49,7 @@ pub enum Part {
     All,
     /// Those that do not mind if others run at the same time.
     Together,
-    /// Those that measure time or memory, which others would disturb.
+    /// Those that measure time or memory, or must do something within a second, which others would disturb.
     Alone,
 }
 
@@ -92,7 +92,7 @@ pub struct Scenario {
     pub holds: &'static str,
     /// Does it, and says what came of it.
     pub run: for<'a> fn(&'a mut World) -> Run<'a>,
-    /// Whether it measures time or memory, which other scenarios would disturb.
+    /// Whether it measures time or memory, or must do something within a second, which other scenarios would disturb.
     pub alone: bool,
 }
 

@@ -345,12 +345,14 @@ fn of_tokens_and_clusters() -> Vec<Scenario> {
             tokens::tokens_renewed_in_time,
             "tokens of seconds are renewed over the socket while everybody talks",
             "no connection is closed"
-        ),
+        )
+        .alone(),
         scenario!(
             tokens::tokens_expire_mid_stream,
             "tokens of seconds expire",
             "4401; with a new token the clients resume"
-        ),
+        )
+        .alone(),
         scenario!(
             cluster::rooms_spread_over_a_cluster,
             "a system on a Redis Cluster of three masters and their replicas",
