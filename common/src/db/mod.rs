@@ -8,6 +8,7 @@
 //! let user: Option<User> = sql("SELECT id, nickname FROM users WHERE id = ?").bind(id).optional(&db).await?;
 //! ```
 
+mod call;
 pub mod dialect;
 mod error;
 mod lease;

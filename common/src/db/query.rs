@@ -4,7 +4,14 @@ use std::borrow::Cow;
 
 use sqlx::{AssertSqlSafe, FromRow, MySql, Sqlite, mysql::MySqlRow, sqlite::SqliteRow};
 
-use super::{Attempts, Db, DbError, STATEMENT_TIMEOUT, Tx, lease::Lease, recorder, tx::TxConnection, value::Value};
+use super::{
+    Attempts, Db, DbError, Tx,
+    call::{in_time, while_connection_is_gone},
+    lease::Lease,
+    recorder,
+    tx::TxConnection,
+    value::Value,
+};
 
 /// A statement with `?` placeholders and a value for each.
 #[derive(Clone, Debug)]
@@ -177,28 +184,6 @@ macro_rules! bound {
         })
     };
 }
-
-/// What the database does within [`STATEMENT_TIMEOUT`].
-pub(super) async fn in_time<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DbError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(DbError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs()))),
-    }
-}
-
-/// Runs `$attempt` again on the next connection, `$more` times at most, while it fails because its connection is gone.
-macro_rules! while_connection_is_gone {
-    ($more:expr, $attempt:expr) => {{
-        let mut more = $more;
-        loop {
-            match $attempt.await {
-                Err(error) if more > 0 && $crate::db::error::is_gone(&error) => more -= 1,
-                outcome => break outcome,
-            }
-        }
-    }};
-}
-pub(super) use while_connection_is_gone;
 
 /// Runs a call on a connection of a pool, which gets it back only if the call has ended.
 macro_rules! lent {

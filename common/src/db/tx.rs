@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     Db, DbError, MaybeContention, STATEMENT_TIMEOUT,
+    call::{in_time, while_connection_is_gone},
     lease::Lease,
-    query::{in_time, while_connection_is_gone},
 };
 
 /// How often a transaction that gives way is run, at most.
