@@ -8,6 +8,6 @@ pub(crate) fn raise_open_files() {
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
     {
-        tracing::warn!(%error, current = limit.current, "the limit of open files stays as it is");
+        tracing::warn!(%error, current = limit.current, "raising the limit of open files failed");
     }
 }

@@ -15,14 +15,14 @@ pub(crate) enum LockError {
     #[error("the database {} is in use by another mingizuk: stop that one, or set another MINGIZUK_DATABASE_URL", .0.display())]
     InUse(PathBuf),
     #[error("cannot lock {}: {}", .0.display(), .1)]
-    File(PathBuf, io::Error),
+    Failed(PathBuf, io::Error),
 }
 
 /// Takes the lock of an embedded database: `<file>.lock`, held until it is dropped or the process ends, however it does. A
 /// database server needs none.
 ///
 /// # Errors
-/// [`LockError::InUse`] when another process holds it, [`LockError::File`] when the file cannot be written.
+/// [`LockError::InUse`] when another process holds it, [`LockError::Failed`] when the file cannot be written.
 pub(crate) fn database(url: &SecretUrl) -> Result<Option<File>, LockError> {
     let Some(database) = db::sqlite_file(url) else { return Ok(None) };
     let mut path = database.clone().into_os_string();
@@ -34,10 +34,10 @@ pub(crate) fn database(url: &SecretUrl) -> Result<Option<File>, LockError> {
         }
         File::options().write(true).create(true).truncate(false).open(&path)
     };
-    let file = open().map_err(|error| LockError::File(path.clone(), error))?;
+    let file = open().map_err(|error| LockError::Failed(path.clone(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(LockError::InUse(database)),
-        Err(TryLockError::Error(error)) => Err(LockError::File(path, error)),
+        Err(TryLockError::Error(error)) => Err(LockError::Failed(path, error)),
     }
 }

@@ -113,7 +113,7 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
         )?),
     };
     let shape = if services == Services::Both { Shape::AllInOne } else { Shape::Separate };
-    let patience = config.shutdown_timeout + GRACE;
+    let stop_timeout = config.shutdown_timeout + GRACE;
     let _locked = lock::database(&config.database_url)?;
     let backends = tokio::select! {
         backends = Backends::connect(config, shape, Env::default()) => backends?,
@@ -128,9 +128,9 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
         running.spawn(gateway::launch(backends.clone(), public, ops, stop.clone()));
     }
     print(&ready);
-    let outcome = finish(running, stop, patience).await;
+    let outcome = finish(running, stop, stop_timeout).await;
     if tokio::time::timeout(GRACE, backends.close()).await.is_err() {
-        tracing::warn!("some connections to the backends did not end in time");
+        tracing::warn!("closing the backends timed out");
     }
     outcome
 }
@@ -139,18 +139,18 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
 async fn finish(
     mut running: JoinSet<io::Result<()>>,
     stop: CancellationToken,
-    patience: Duration,
+    stop_timeout: Duration,
 ) -> Result<(), ServeError> {
     let overdue = async {
         stop.cancelled().await;
-        tokio::time::sleep(patience).await;
+        tokio::time::sleep(stop_timeout).await;
     };
     tokio::pin!(overdue);
     let mut outcome = Ok(());
     loop {
         let ended = tokio::select! {
             ended = running.join_next() => ended,
-            () = &mut overdue => return Err(ServeError::Stuck(patience)),
+            () = &mut overdue => return Err(ServeError::Stuck(stop_timeout)),
         };
         let failed = match ended {
             None => return outcome,

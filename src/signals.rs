@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How a process that was told twice ends (128 + SIGINT, as shells count).
-const TOLD_TWICE: i32 = 130;
+const SECOND_SIGNAL: i32 = 130;
 
 /// A token that the first SIGTERM or SIGINT cancels; a second one ends the process at once.
 ///
@@ -24,8 +24,8 @@ pub(crate) fn stop_token() -> io::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if again {
-                tracing::warn!("told to stop a second time: ending at once");
-                std::process::exit(TOLD_TWICE);
+                tracing::warn!("second stop signal; exiting at once");
+                std::process::exit(SECOND_SIGNAL);
             }
             tracing::info!("stopping");
             token.cancel();

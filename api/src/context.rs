@@ -30,16 +30,18 @@ impl Context {
         let config = &backends.config;
         let kakao = config.kakao_rest_key.clone().and_then(|key| {
             let made = Kakao::new(&config.kakao_base_url, key);
-            made.inspect_err(|error| tracing::error!(%error, "places cannot be looked up")).ok().map(Arc::new)
+            made.inspect_err(|error| tracing::error!(%error, "Kakao client not created; places are unavailable"))
+                .ok()
+                .map(Arc::new)
         });
         Self { backends, passwords, exports: Arc::new(Semaphore::new(EXPORTS)), kakao }
     }
 
     /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they
     /// learn when the access token of the connection expires.
-    pub async fn sessions_ended(&self, user: Uuid) {
+    pub async fn publish_sessions_ended(&self, user: Uuid) {
         if let Err(error) = self.rooms.sessions_changed(user).await {
-            tracing::warn!(%error, %user, "the gateways were not told that sessions have ended");
+            tracing::warn!(%error, %user, "publishing the end of sessions failed");
         }
     }
 }

@@ -36,7 +36,7 @@ impl Day {
     }
 
     /// Whether it is of the years 1970 to 9998, so that the weeks around it are days too. Others are no input.
-    pub fn can_be_asked_for(self) -> bool {
+    pub fn is_valid_input(self) -> bool {
         YEARS.contains(&self.date().year())
     }
 
@@ -77,12 +77,12 @@ impl fmt::Display for Day {
 impl FromStr for Day {
     type Err = NotADay;
 
-    /// A day that [can be asked for](Day::can_be_asked_for).
+    /// A day that [can be asked for](Day::is_valid_input).
     fn from_str(text: &str) -> Result<Self, NotADay> {
         // chrono also reads signs and numbers that are too short.
         let shaped = text.len() == "2026-03-01".len() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped);
-        date.map(Self::from).filter(|day| day.can_be_asked_for()).ok_or(NotADay)
+        date.map(Self::from).filter(|day| day.is_valid_input()).ok_or(NotADay)
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn months_have_their_days() {
+    fn months_have_the_right_length() {
         for (month, first, last, weekday) in [
             ("2026-03", "2026-03-01", "2026-03-31", Weekday::Sun),
             ("2026-04", "2026-04-01", "2026-04-30", Weekday::Wed),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn weeks_begin_where_the_user_says() {
+    fn weeks_begin_on_the_users_first_day() {
         for (day, start, first) in [
             ("2026-03-01", Weekday::Mon, "2026-02-23"),
             ("2026-03-01", Weekday::Sun, "2026-03-01"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_day_is_refused() {
+    fn invalid_days_are_refused() {
         for text in ["2026-02-29", "2026-3-1", "2026-13-01", "1969-12-31", "9999-01-01", "+2026-3-01", "today", ""] {
             assert_eq!(text.parse::<Day>(), Err(NotADay), "{text}");
         }

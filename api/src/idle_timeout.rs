@@ -20,12 +20,12 @@ use tokio::{
 };
 
 /// How long a connection may be silent: longer than load balancers keep one.
-const PATIENCE: Duration = Duration::from_secs(75);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Between two attempts to accept when that fails: most likely too many files are open, and those that are will end.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Accepts connections that end when they are silent for [`PATIENCE`]. When there are as many as there may be, others wait to
+/// Accepts connections that end when they are silent for [`IDLE_TIMEOUT`]. When there are as many as there may be, others wait to
 /// be accepted.
 pub(crate) struct IdleTimeout<A> {
     acceptor: A,
@@ -52,7 +52,7 @@ impl<A: Acceptor> Acceptor for IdleTimeout<A> {
             match self.acceptor.accept().await {
                 Ok((io, local, remote, scheme)) => return Ok((Timed::new(io, Some(place)), local, remote, scheme)),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -60,7 +60,7 @@ impl<A: Acceptor> Acceptor for IdleTimeout<A> {
     }
 }
 
-/// A connection on which reading and writing fail when neither has got on for [`PATIENCE`].
+/// A connection on which reading and writing fail when neither has got on for [`IDLE_TIMEOUT`].
 pub(crate) struct Timed<Io> {
     io: Io,
     heard: Instant,
@@ -71,7 +71,7 @@ pub(crate) struct Timed<Io> {
 
 impl<Io> Timed<Io> {
     fn new(io: Io, place: Option<OwnedSemaphorePermit>) -> Self {
-        Self { io, heard: Instant::now(), alarm: Box::pin(tokio::time::sleep(PATIENCE)), _place: place }
+        Self { io, heard: Instant::now(), alarm: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)), _place: place }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -80,7 +80,7 @@ impl<Io> Timed<Io> {
             return outcome;
         }
         while self.alarm.as_mut().poll(cx).is_ready() {
-            let until = self.heard + PATIENCE;
+            let until = self.heard + IDLE_TIMEOUT;
             if until <= Instant::now() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -140,30 +140,30 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_nothing_comes_for_long() {
+    async fn silent_connection_is_closed() {
         let (here, mut there) = tokio::io::duplex(16);
         let mut here = Timed::new(here, None);
         let began = Instant::now();
         let mut byte = [0];
         for _ in 0..3 {
-            tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+            tokio::time::sleep(IDLE_TIMEOUT - Duration::from_secs(1)).await;
             there.write_all(b"x").await.expect("written");
             here.read_exact(&mut byte).await.expect("it is not silent");
         }
         let silent = here.read_exact(&mut byte).await.expect_err("it is silent");
         assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed().as_secs(), 3 * (PATIENCE.as_secs() - 1) + PATIENCE.as_secs());
+        assert_eq!(began.elapsed().as_secs(), 3 * (IDLE_TIMEOUT.as_secs() - 1) + IDLE_TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_nobody_reads() {
+    async fn connection_that_nobody_reads_is_closed() {
         let (here, _there) = tokio::io::duplex(16);
         let stuck = Timed::new(here, None).write_all(&[0; 17]).await.expect_err("nobody reads");
         assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
-    async fn one_connection_too_many_waits_for_another_to_end() {
+    async fn connection_over_the_limit_waits() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let acceptor = poem::listener::TcpAcceptor::from_tokio(listener).expect("an acceptor");

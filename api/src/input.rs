@@ -17,7 +17,7 @@ use crate::problem::{Code, Failure, FieldError};
 /// Bytes of a request body, at most.
 pub const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What does not fit into a line: with them, one line in a calendar file or a log becomes two.
 const BREAKS: [char; 4] = ['\n', '\t', '\u{2028}', '\u{2029}'];
@@ -54,7 +54,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Input<T> {
 
 async fn read(body: Body) -> Result<Vec<u8>, Failure> {
     let unread = |cause: String| Failure { cause: Some(cause), ..Code::BadRequest.into() };
-    let bytes = tokio::time::timeout(PATIENCE, body.into_bytes_limit(MAX_BODY))
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, body.into_bytes_limit(MAX_BODY))
         .await
         .map_err(|_| unread("the body did not arrive in time".to_owned()))?
         .map_err(|error| match error {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_path() {
+    fn errors_name_the_path() {
         for (json, code, field) in [
             ("{", Code::BadRequest, None),
             (r#"{"inner":{"number":1}} x"#, Code::BadRequest, None),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_no_breaks() {
+    fn line_must_not_contain_breaks() {
         for (value, wrong) in [
             ("한 줄", None),
             (" 한 줄\n", None),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn degrees_are_those_of_the_globe() {
+    fn degrees_are_bounded() {
         for (latitude, longitude, wrong) in
             [(90.0, -180.0, 0), (-90.0, 180.0, 0), (90.1, 180.1, 2), (f64::NAN, f64::INFINITY, 2)]
         {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_not_waited_for() {
+    async fn endless_body_times_out() {
         let body = Body::from_bytes_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
         assert_eq!(read(body).await.expect_err("no body").code, Code::BadRequest);
     }

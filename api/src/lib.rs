@@ -3,19 +3,19 @@
 //! One folder a noun: in it `mod.rs` says what it is, `endpoints.rs` speaks HTTP, `rules.rs` holds the domain's pure
 //! functions and `store.rs` its SQL. What all of them share:
 //!
-//! | module | what it holds |
+//! | module | content |
 //! | --- | --- |
-//! | [`context`] | what endpoints work with |
+//! | [`context`] | state shared by all endpoints |
 //! | [`problem`] | every error code, and how an error becomes a response (RFC 9457) |
-//! | [`input`] | request bodies, and collecting what is wrong with their fields |
+//! | [`input`] | strict request bodies and collected field errors |
 //! | [`page`] | cursors and limits of lists |
-//! | [`caller`] | who is calling: the access token |
-//! | [`day`], [`calendar`] | days and months, and which of them it is for a user |
+//! | [`caller`] | authentication by access token |
+//! | [`day`], [`calendar`] | calendar days, and a user's today |
 //! | [`examples`] | examples of parameters, for the OpenAPI document |
-//! | [`stream`] | JSON documents written while they are read |
-//! | [`cors`] | which web pages may read answers |
-//! | [`jobs`] | what runs by the clock |
-//! | [`metrics`] | what is counted |
+//! | [`stream`] | streamed JSON documents |
+//! | [`cors`] | cross-origin resource sharing |
+//! | [`jobs`] | scheduled jobs |
+//! | [`metrics`] | Prometheus metrics |
 //! | [`server`] | routes, middleware, listening, stopping |
 
 pub mod actions;

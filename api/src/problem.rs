@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_is_the_one_preferred_most() {
+    fn language_is_the_most_preferred_one() {
         for (header, language) in [
             (None, Language::Korean),
             (Some("en-US,en;q=0.9,ko;q=0.8"), Language::English),

@@ -190,11 +190,11 @@ impl Endpoints {
         let right = cx.passwords.verify(password, hash).await?;
         let user = user.filter(|_| right).ok_or(Code::WrongCredentials)?;
         match login::log_in(&cx.db, &cx.env, &user, &device(&cx, request)).await? {
-            login::LogIn::Granted(user, grant) => Ok(Json(logged_in(&cx, user, grant)?)),
-            login::LogIn::Withdrawn(token) => {
+            login::LogInOutcome::Granted(user, grant) => Ok(Json(logged_in(&cx, user, grant)?)),
+            login::LogInOutcome::Withdrawn(token) => {
                 Err(Failure { restore_token: Some(token), ..Code::AccountWithdrawn.into() }.into())
             }
-            login::LogIn::Stale => Err(Code::WrongCredentials.into()),
+            login::LogInOutcome::Stale => Err(Code::WrongCredentials.into()),
         }
     }
 
@@ -215,7 +215,7 @@ impl Endpoints {
         let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
         if let Err(error) = meetups::members::move_up_restored(&cx, user.id).await {
             // The account is restored; whoever joins or leaves next moves them up.
-            tracing::warn!(%error, "someone restored may still wait for a free place");
+            tracing::warn!(%error, user = %user.id, "moving up a restored account in its waiting lists failed");
         }
         Ok(Json(logged_in(&cx, user, grant)?))
     }
@@ -236,8 +236,8 @@ impl Endpoints {
             Refreshed::Granted(grant) => grant,
             Refreshed::Refused => return Err(Code::BadRefreshToken.into()),
             Refreshed::Reused { user, session } => {
-                tracing::warn!(%user, %session, "a refresh token was used twice; its session is revoked");
-                cx.sessions_ended(user).await;
+                tracing::warn!(%user, %session, "refresh token reused; session revoked");
+                cx.publish_sessions_ended(user).await;
                 return Err(Code::BadRefreshToken.into());
             }
         };
@@ -252,7 +252,7 @@ impl Endpoints {
     async fn log_out(&self, cx: Data<&Context>, caller: Caller) -> Result<LoggedOut, Problem<SECURED>> {
         let now = cx.env.clock.now();
         if sessions::revoke_session(&cx.db, caller.0.user, caller.0.session, now).await? {
-            cx.sessions_ended(caller.0.user).await;
+            cx.publish_sessions_ended(caller.0.user).await;
         }
         Ok(LoggedOut::Done)
     }

@@ -15,7 +15,7 @@ use crate::me::withdrawal;
 
 /// The outcome of a log-in whose password was right.
 #[derive(Debug)]
-pub enum LogIn {
+pub enum LogInOutcome {
     /// A session has begun.
     Granted(User, Grant),
     /// The account is withdrawn; the token brings it back.
@@ -31,16 +31,16 @@ pub enum LogIn {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn log_in(db: &Db, env: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+pub async fn log_in(db: &Db, env: &Env, seen: &User, device: &Device) -> Result<LogInOutcome, DbError> {
     transaction!(db, |tx| log_in_locked(tx, env, seen, device))
 }
 
-async fn log_in_locked(tx: &mut Tx, env: &Env, seen: &User, device: &Device) -> Result<LogIn, DbError> {
+async fn log_in_locked(tx: &mut Tx, env: &Env, seen: &User, device: &Device) -> Result<LogInOutcome, DbError> {
     let user = store::lock_user(tx, seen.id).await?.filter(|user| user.password_hash == seen.password_hash);
-    let Some(user) = user else { return Ok(LogIn::Stale) };
+    let Some(user) = user else { return Ok(LogInOutcome::Stale) };
     if user.withdrawn_at.is_some() {
-        return Ok(LogIn::Withdrawn(withdrawal::offer_restore(tx, env, user.id).await?));
+        return Ok(LogInOutcome::Withdrawn(withdrawal::issue_restore_token(tx, env, user.id).await?));
     }
     let grant = sessions::begin(tx, env, user.id, device).await?;
-    Ok(LogIn::Granted(user, grant))
+    Ok(LogInOutcome::Granted(user, grant))
 }

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_compared_to_its_last_byte() {
+    async fn verification_covers_every_byte() {
         let passwords = Passwords::new(4);
         for length in [8, 71, 72] {
             let password = "x".repeat(length);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_compared_at_the_same_cost_and_has_no_password() {
+    async fn hash_for_unknown_emails_has_the_same_cost_and_no_password() {
         let passwords = Passwords::new(4);
         let nobody: bcrypt::HashParts = passwords.nobody.parse().expect("a hash of bcrypt's form");
         assert_eq!(nobody.get_cost(), 4);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_takes_as_long_as_somebody() {
+    async fn unknown_email_takes_as_long_as_known_email() {
         let passwords = Passwords::new(8);
         let hash = passwords.hash("stretch2gether".to_owned()).await.expect("a hash");
         // The shortest of many: what else the machine does only adds to it.
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crowd_is_told_to_come_back() {
+    async fn full_queue_answers_retry_after() {
         let passwords = Arc::new(Passwords::new(4));
         // Nobody's turn comes: both are taken.
         let turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.expect("turns");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_forever() {
+    async fn waiting_times_out() {
         let passwords = Passwords::new(4);
         let _turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.expect("turns");
         let refused = passwords.hash("x".to_owned()).await.expect_err("no turn came");

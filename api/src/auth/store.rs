@@ -93,7 +93,7 @@ pub async fn sign_up(db: &Db, env: &Env, new: NewUser, device: &Device) -> Resul
     });
     match made {
         Ok(grant) => Ok((user, grant)),
-        Err(AccountError::Db(DbError::UniqueViolation(_))) => Err(which_is_taken(db, &user).await?),
+        Err(AccountError::Db(DbError::UniqueViolation(_))) => Err(find_taken_key(db, &user).await?),
         Err(error) => Err(error),
     }
 }
@@ -117,7 +117,7 @@ async fn insert(tx: &mut Tx, user: &User) -> Result<(), DbError> {
 }
 
 /// Which key collided is asked, not read from the error's text, which differs between databases.
-async fn which_is_taken(db: &Db, user: &User) -> Result<AccountError, DbError> {
+async fn find_taken_key(db: &Db, user: &User) -> Result<AccountError, DbError> {
     let email = user.email.as_deref().map(fold);
     let taken: Option<i64> = sql("SELECT 1 FROM users WHERE email_key = ?").bind(email).scalar(db).await?;
     Ok(if taken.is_some() { AccountError::EmailTaken } else { AccountError::NicknameTaken })

@@ -85,7 +85,7 @@ pub async fn give(
         .run(&mut *tx)
         .await?;
     let routines = i64::from(cause == Cause::Finish);
-    add(tx, user, today, Sum { actions: 1 - routines, routines, experience: award.amount }).await?;
+    add_to_day(tx, user, today, Sum { actions: 1 - routines, routines, experience: award.amount }).await?;
     monsters::store::feed(tx, calendar, award.amount).await?;
     Ok(award)
 }
@@ -98,7 +98,7 @@ pub async fn take_back(tx: &mut Tx, calendar: &Calendar, workout: Uuid, cause: C
     let taken = sql("SELECT day, 1 AS actions, amount FROM awards WHERE workout_id = ? AND cause = ?");
     let taken = taken.bind(workout).bind(cause).all(&mut *tx).await?;
     sql("DELETE FROM awards WHERE workout_id = ? AND cause = ?").bind(workout).bind(cause).run(&mut *tx).await?;
-    uncount(tx, calendar, taken).await
+    subtract(tx, calendar, taken).await
 }
 
 /// Takes back everything that was awarded for the actions of an open workout. Returns how much that was.
@@ -110,22 +110,22 @@ pub async fn take_back_all(tx: &mut Tx, calendar: &Calendar, workout: Uuid) -> R
                      WHERE workout_id = ? GROUP BY day");
     let taken = taken.bind(workout).all(&mut *tx).await?;
     sql("DELETE FROM awards WHERE workout_id = ?").bind(workout).run(&mut *tx).await?;
-    uncount(tx, calendar, taken).await
+    subtract(tx, calendar, taken).await
 }
 
 /// At most as many days as a workout has actions, and nearly always one.
-async fn uncount(tx: &mut Tx, calendar: &Calendar, taken: Vec<Taken>) -> Result<i64, DbError> {
+async fn subtract(tx: &mut Tx, calendar: &Calendar, taken: Vec<Taken>) -> Result<i64, DbError> {
     let mut total = 0;
     for Taken { day, actions, amount } in taken {
         total += amount;
-        add(tx, calendar.user, day, Sum { actions: -actions, routines: 0, experience: -amount }).await?;
+        add_to_day(tx, calendar.user, day, Sum { actions: -actions, routines: 0, experience: -amount }).await?;
     }
     monsters::store::feed(tx, calendar, -total).await?;
     Ok(total)
 }
 
 /// Changes the sums of a day. A day without anything has no row and belongs to no streak.
-async fn add(tx: &mut Tx, user: Uuid, day: Day, change: Sum) -> Result<(), DbError> {
+async fn add_to_day(tx: &mut Tx, user: Uuid, day: Day, change: Sum) -> Result<(), DbError> {
     let updated =
         sql("UPDATE active_days SET actions = actions + ?, routines = routines + ?, experience = experience + ? \
                        WHERE user_id = ? AND day = ?");

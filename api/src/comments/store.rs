@@ -133,7 +133,7 @@ pub async fn write(db: &Db, env: &Env, meetup: Uuid, user: Uuid, text: &str) -> 
             .bind(now)
             .run(&mut *tx)
             .await?;
-        count(tx, meetup, 1).await?;
+        adjust_count(tx, meetup, 1).await?;
         find(&mut *tx, id).await
     })
 }
@@ -143,7 +143,7 @@ async fn lock_author(tx: &mut Tx, user: Uuid) -> Result<(), CommentError> {
     accounts::lock_active_user(tx, user).await?.map(drop).ok_or(CommentError::NoAccount)
 }
 
-async fn count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
+async fn adjust_count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError> {
     let update = sql("UPDATE meetups SET comment_count = comment_count + ? WHERE id = ?");
     update.bind(by).bind(meetup).run(&mut *tx).await?;
     Ok(())
@@ -182,6 +182,6 @@ pub async fn delete(db: &Db, id: Uuid, user: Uuid) -> Result<(), CommentError> {
         if sql("DELETE FROM comments WHERE id = ?").bind(id).run(&mut *tx).await? == 0 {
             return Err(CommentError::NotFound);
         }
-        Ok(count(tx, comment.meetup_id, -1).await?)
+        Ok(adjust_count(tx, comment.meetup_id, -1).await?)
     })
 }

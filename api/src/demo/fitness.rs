@@ -34,7 +34,7 @@ use crate::{
         species,
     },
     routines::model::Actions,
-    workouts::rules::Completed,
+    workouts::rules::CompletionMask,
 };
 
 /// People whose rows are written together.
@@ -109,8 +109,8 @@ pub(super) async fn fill(
     for people in accounts.chunks(PEOPLE) {
         let mut rows = Rows::new();
         for account in people {
-            let time = Time { now, zone: account.zone, days: days.into() };
-            Life::new(account.person.id, &*backends.env.ids, rng, &mut rows).live(&time);
+            let time = Period { now, zone: account.zone, days: days.into() };
+            Simulation::new(account.person.id, &*backends.env.ids, rng, &mut rows).run(&time);
         }
         transaction!(backends.db, |tx| rows.insert(tx))?;
     }
@@ -118,13 +118,13 @@ pub(super) async fn fill(
 }
 
 /// The time that people live.
-struct Time {
+struct Period {
     now: Timestamp,
     zone: Tz,
     days: i64,
 }
 
-impl Time {
+impl Period {
     fn midnight(&self, day: Day) -> Timestamp {
         time::midnight(day, self.zone, self.now)
     }
@@ -133,7 +133,7 @@ impl Time {
 /// A workout under way.
 struct OpenWorkout {
     id: Uuid,
-    completed: Completed,
+    completed: CompletionMask,
     started_at: Timestamp,
 }
 
@@ -146,7 +146,7 @@ struct GrowingMonster {
 }
 
 /// One person's life.
-struct Life<'a> {
+struct Simulation<'a> {
     user: Uuid,
     ids: &'a dyn IdSource,
     rng: &'a mut StdRng,
@@ -161,7 +161,7 @@ struct Life<'a> {
     streaks: Vec<Run>,
 }
 
-impl<'a> Life<'a> {
+impl<'a> Simulation<'a> {
     fn new(user: Uuid, ids: &'a dyn IdSource, rng: &'a mut StdRng, rows: &'a mut Rows) -> Self {
         let preset = &PRESETS[rng.random_range(0..PRESETS.len())];
         Self {
@@ -180,7 +180,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn live(mut self, time: &Time) {
+    fn run(mut self, time: &Period) {
         let today = Day::at(time.now, time.zone);
         let first = today.plus(1 - time.days);
         self.choose_routine(time.midnight(first).min(time.now));
@@ -190,10 +190,10 @@ impl<'a> Life<'a> {
         for day in (first.0..=today.0).map(Day) {
             if self.rng.random_bool(diligence) {
                 let workouts = if keen { 4 } else { self.rng.random_range(1..=2) };
-                self.day(day, workouts, time);
+                self.run_day(day, workouts, time);
             }
         }
-        self.end();
+        self.write_rest();
     }
 
     /// Makes both presets one's own, and one of them the main routine.
@@ -212,7 +212,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn day(&mut self, day: Day, workouts: u32, time: &Time) {
+    fn run_day(&mut self, day: Day, workouts: u32, time: &Period) {
         let mut at = time.midnight(day) + HOUR * self.rng.random_range(7..19);
         let mut sum = Sum::default();
         for _ in 0..workouts {
@@ -234,7 +234,7 @@ impl<'a> Life<'a> {
         if self.monster.is_none() {
             self.draw(*at);
         }
-        let begin = || OpenWorkout { id: self.ids.next_id(), completed: Completed(0), started_at: *at };
+        let begin = || OpenWorkout { id: self.ids.next_id(), completed: CompletionMask(0), started_at: *at };
         let mut workout = self.workout.take().unwrap_or_else(begin);
         for position in 1..=self.actions.0.len() {
             if workout.completed.has(position) {
@@ -321,7 +321,7 @@ impl<'a> Life<'a> {
     }
 
     /// Writes what is still under way.
-    fn end(mut self) {
+    fn write_rest(mut self) {
         if let Some(workout) = self.workout.take() {
             self.write_workout(&workout, None);
         }

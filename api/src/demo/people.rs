@@ -38,7 +38,7 @@ pub(super) struct Account {
 }
 
 /// What all accounts of a run have in common.
-struct Run {
+struct Shared {
     /// Keeps the names of one run apart from those of another.
     name: String,
     password_hash: String,
@@ -49,7 +49,7 @@ struct Run {
 /// Makes the accounts, logged in.
 pub(super) async fn make(backends: &Backends, plan: Plan, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
     let ids = &backends.env.ids;
-    let run = Run {
+    let run = Shared {
         name: format!("{:03x}", ids.next_id().as_u128() & 0xfff),
         password_hash: Passwords::new(backends.config.bcrypt_cost).hash(PASSWORD.to_owned()).await?,
         now: backends.env.clock.now(),
@@ -75,7 +75,7 @@ pub(super) async fn make(backends: &Backends, plan: Plan, rng: &mut StdRng) -> R
     Ok(accounts)
 }
 
-impl Run {
+impl Shared {
     fn user(&self, number: usize, account: &Account, rng: &mut StdRng) -> Vec<Value> {
         let (email, name) = (format!("demo-{}-{number}@example.com", self.name), &account.person.nickname);
         let sunday = rng.random_bool(0.3);

@@ -48,7 +48,7 @@ fn public_url(cx: &Context, request: &Request) -> String {
     cx.config.public_url.clone().map_or_else(named, |url| url.trim_end_matches('/').to_owned())
 }
 
-fn secret() -> String {
+fn new_secret() -> String {
     URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>())
 }
 
@@ -81,7 +81,7 @@ impl Endpoints {
         request: &Request,
     ) -> Result<Json<CalendarFeed>, Problem<SECURED>> {
         caller.account(&cx).await?;
-        let token = store::token(&cx.db, caller.0.user, &secret(), cx.env.clock.now()).await?;
+        let token = store::find_or_create_token(&cx.db, caller.0.user, &new_secret(), cx.env.clock.now()).await?;
         let url = format!("{}{BASE}/calendar-feeds/{token}{SUFFIX}", public_url(&cx, request));
         Ok(Json(CalendarFeed { url }))
     }
@@ -98,9 +98,9 @@ impl Endpoints {
         token: Path<String>,
     ) -> Result<CalendarFile, Problem<{ codes(&[Code::NotFound]) }>> {
         let token = token.0.strip_suffix(SUFFIX).unwrap_or_default();
-        let owner = store::owner(&cx.db, token).await?.ok_or(Code::NotFound)?;
+        let owner = store::find_owner(&cx.db, token).await?.ok_or(Code::NotFound)?;
         let now = cx.env.clock.now();
-        let rows = store::meetups(&cx.db, owner, now - PAST).await?;
+        let rows = store::list_meetups(&cx.db, owner, now - PAST).await?;
         let meetups: Vec<_> = rows.into_iter().map(|row| row.into_meetup(now)).collect();
         Ok(CalendarFile::new("밍기적", &meetups, now))
     }

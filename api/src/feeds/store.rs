@@ -16,7 +16,7 @@ const MAX_EVENTS: u32 = 200;
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn token(db: &Db, user: Uuid, new: &str, now: Timestamp) -> Result<String, DbError> {
+pub async fn find_or_create_token(db: &Db, user: Uuid, new: &str, now: Timestamp) -> Result<String, DbError> {
     if let Some(token) = find(db, user).await? {
         return Ok(token);
     }
@@ -35,7 +35,7 @@ async fn find(db: &Db, user: Uuid) -> Result<Option<String>, DbError> {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn forget(executor: impl Executor, user: Uuid) -> Result<(), DbError> {
+pub async fn revoke(executor: impl Executor, user: Uuid) -> Result<(), DbError> {
     sql("DELETE FROM calendar_feeds WHERE user_id = ?").bind(user).run(executor).await?;
     Ok(())
 }
@@ -44,7 +44,7 @@ pub async fn forget(executor: impl Executor, user: Uuid) -> Result<(), DbError> 
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn owner(db: &Db, token: &str) -> Result<Option<Uuid>, DbError> {
+pub async fn find_owner(db: &Db, token: &str) -> Result<Option<Uuid>, DbError> {
     sql("SELECT f.user_id FROM calendar_feeds f JOIN users u ON u.id = f.user_id WHERE f.token = ? AND u.withdrawn_at IS NULL")
         .bind(token)
         .scalar(db)
@@ -55,7 +55,7 @@ pub async fn owner(db: &Db, token: &str) -> Result<Option<Uuid>, DbError> {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn meetups(db: &Db, user: Uuid, since: Timestamp) -> Result<Vec<MeetupRow>, DbError> {
+pub async fn list_meetups(db: &Db, user: Uuid, since: Timestamp) -> Result<Vec<MeetupRow>, DbError> {
     sql(format!(
         "SELECT {COLUMNS}{FROM} JOIN meetup_members mm ON mm.meetup_id = m.id \
          WHERE mm.user_id = ? AND mm.state = ? AND m.ends_at >= ? ORDER BY m.starts_at, m.id LIMIT ?"

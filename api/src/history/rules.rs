@@ -62,7 +62,7 @@ pub fn graph(sums: &BTreeMap<Day, Sum>, from: Day, today: Day, by: By) -> Graph 
 
 /// None where there is no day to ask for.
 fn link(from: Day, by: By) -> Option<String> {
-    from.can_be_asked_for().then(|| format!("{BASE}/history/graph?from={from}&by={}", by.text()))
+    from.is_valid_input().then(|| format!("{BASE}/history/graph?from={from}&by={}", by.text()))
 }
 
 /// `weeks` weeks, of which the last begins at `last_week`. The sums are those of weeks, by their first days.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn no_link_leads_to_a_day_that_cannot_be_asked_for() {
+    fn links_lead_to_valid_days_only() {
         for (from, previous, next) in [
             ("1970-01-07", false, true),
             ("1970-01-08", true, true),

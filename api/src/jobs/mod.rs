@@ -56,9 +56,9 @@ impl Job {
             Self::PurgeWithdrawn => (purge::purge_withdrawn(cx).await?, "purged", "accounts"),
             Self::CleanUp => {
                 let rows = sessions::clean_up(&cx.db, now, cx.config.refresh_token_ttl).await?;
-                (rows + store::forget_old(&cx.db, now).await?, "removed", "rows")
+                (rows + store::delete_old(&cx.db, now).await?, "removed", "rows")
             }
-            Self::TellEnded => (end::tell_ended(cx).await?, "told", "rooms"),
+            Self::TellEnded => (end::queue_closing_entries(cx).await?, "told", "rooms"),
             Self::RetireRooms => (end::retire(cx).await?, "closed", "rooms"),
         };
         Ok((count, format!("{verb} {count} {things}")))
@@ -69,7 +69,7 @@ impl Job {
 type JobError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How often a process looks for runs to make up for: every minute, off the times at which jobs are due.
-const MAKE_UP: &str = "30 * * * * *";
+const CATCH_UP: &str = "30 * * * * *";
 
 /// How a run ended.
 enum Ended {
@@ -85,7 +85,7 @@ pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
         Ok(Some(lease)) => lease,
         Ok(None) => return false,
         Err(error) => {
-            tracing::error!(job = job.name(), %error, "a job could not be claimed");
+            tracing::error!(job = job.name(), %error, "job claim failed");
             return false;
         }
     };
@@ -95,7 +95,7 @@ pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
         () = stop.cancelled() => Ended::Stopped,
     };
     if let Err(error) = record(cx, job, &lease, ended).await {
-        tracing::error!(job = job.name(), %error, "the outcome of a job could not be recorded");
+        tracing::error!(job = job.name(), %error, "recording the outcome of a job failed");
     }
     true
 }
@@ -105,19 +105,19 @@ async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(
     match ended {
         Ended::Worked(Ok((count, done))) => {
             if count > 0 {
-                tracing::info!(job = job.name(), %done, "a job ran");
+                tracing::info!(job = job.name(), %done, "job done");
             } else {
-                tracing::debug!(job = job.name(), "a job found nothing to do");
+                tracing::debug!(job = job.name(), "job had nothing to do");
             }
             lease.finish(&cx.db, now, &done).await
         }
         Ended::Worked(Err(error)) => {
-            tracing::error!(job = job.name(), %error, "a job failed");
+            tracing::error!(job = job.name(), %error, "job failed");
             lease.give_back(&cx.db, now + store::RETRY_AFTER, &format!("failed: {error}")).await
         }
         Ended::Stopped => lease.give_back(&cx.db, now, "the process stopped").await,
         Ended::TakenOver => {
-            tracing::warn!(job = job.name(), "another process has taken a job over");
+            tracing::warn!(job = job.name(), "job lease lost to another process");
             Ok(())
         }
     }
@@ -130,7 +130,7 @@ async fn taken_over(cx: &Context, lease: &Lease) {
         match lease.renew(&cx.db, cx.env.clock.now()).await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => tracing::warn!(%error, "the lease of a job could not be renewed"),
+            Err(error) => tracing::warn!(%error, "renewing a job lease failed"),
         }
     }
 }
@@ -141,7 +141,7 @@ pub async fn run_configured(cx: Context, stop: CancellationToken) {
         return;
     }
     if let Err(error) = run_all(cx, stop).await {
-        tracing::error!(%error, "no jobs run in this process");
+        tracing::error!(%error, "job scheduler failed; no jobs run in this process");
     }
 }
 
@@ -151,7 +151,7 @@ async fn run_all(cx: Context, stop: CancellationToken) -> Result<(), JobSchedule
     for job in Job::ALL {
         scheduler.add(timed(job.schedule().cron(), &[job], &cx, &stop, &running)?).await?;
     }
-    scheduler.add(timed(MAKE_UP, &Job::ALL, &cx, &stop, &running)?).await?;
+    scheduler.add(timed(CATCH_UP, &Job::ALL, &cx, &stop, &running)?).await?;
     scheduler.start().await?;
     run_each(&cx, &Job::ALL, &stop).await;
     stop.cancelled().await;

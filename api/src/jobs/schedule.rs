@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_due_time_is_not_in_the_future() {
+    fn latest_due_time_is_not_in_the_future() {
         for (schedule, now, due) in [
             (Schedule::Daily, "2026-03-01T00:00:00+09:00", "2026-03-01T00:00:00+09:00"),
             (Schedule::Daily, "2026-02-28T23:59:59.999+09:00", "2026-02-28T00:00:00+09:00"),

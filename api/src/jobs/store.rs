@@ -10,7 +10,7 @@ use common::{
 use uuid::Uuid;
 
 /// How long runs are remembered.
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// Characters of an outcome that are kept.
 const OUTCOME_CHARS: usize = 500;
 /// How long a run belongs to its process after it was last heard of.
@@ -105,6 +105,6 @@ impl Lease {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn forget_old(db: &Db, now: Timestamp) -> Result<u64, DbError> {
-    sql("DELETE FROM job_runs WHERE due_at < ?").bind(now - REMEMBERED).run(db).await
+pub async fn delete_old(db: &Db, now: Timestamp) -> Result<u64, DbError> {
+    sql("DELETE FROM job_runs WHERE due_at < ?").bind(now - RETENTION).run(db).await
 }

@@ -71,7 +71,7 @@ impl Endpoints {
         let (user, session, now) = (caller.0.user, caller.0.session, cx.env.clock.now());
         let ended = password::replace_password(&cx.db, user, &old.unwrap_or_default(), &new, session, now).await?;
         ended.ok_or(Code::WrongPassword)?;
-        cx.sessions_ended(user).await;
+        cx.publish_sessions_ended(user).await;
         Ok(Changed::Done)
     }
 
@@ -83,7 +83,7 @@ impl Endpoints {
     #[oai(path = "/", method = "delete", operation_id = "withdraw")]
     async fn withdraw(&self, cx: Data<&Context>, caller: Caller) -> Result<Changed, Problem<SECURED>> {
         withdrawal::withdraw(&cx, caller.0.user).await?;
-        cx.sessions_ended(caller.0.user).await;
+        cx.publish_sessions_ended(caller.0.user).await;
         Ok(Changed::Done)
     }
 

@@ -33,7 +33,7 @@ pub async fn replace_password(
             return Ok(None);
         }
         // A holder of the old password may know the address of the feed too.
-        feeds::store::forget(&mut *tx, user).await?;
+        feeds::store::revoke(&mut *tx, user).await?;
         Ok::<_, DbError>(Some(sessions::revoke_all_but(tx, user, Some(keep), now).await?))
     })
 }

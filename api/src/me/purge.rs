@@ -63,7 +63,7 @@ pub async fn purge_withdrawn(cx: &Context) -> Result<u64, PurgeError> {
                 Ok(done) => purged += u64::from(done),
                 Err(error) => {
                     failed += 1;
-                    tracing::error!(%user, %error, "an account could not be purged");
+                    tracing::error!(%user, %error, "purge of an account failed");
                 }
             }
         }
@@ -90,7 +90,7 @@ async fn withdrawn_before(
 /// Purges one account. Each step may be repeated: a purge that was interrupted ends at the next run. `false`: the account
 /// was restored, or purged, since it was found.
 async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, PurgeError> {
-    if !transaction!(cx.db, |tx| shut(tx, user, withdrawn_at))? {
+    if !transaction!(cx.db, |tx| disable(tx, user, withdrawn_at))? {
         return Ok(false);
     }
     leave_meetups(cx, user).await?;
@@ -102,7 +102,7 @@ async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<bool
 }
 
 /// From here on nobody can log in to the account or restore it: half of it would come back.
-async fn shut(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, DbError> {
+async fn disable(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, DbError> {
     let found = store::lock_user(tx, user).await?;
     if found.and_then(|user| user.withdrawn_at) != Some(withdrawn_at) {
         return Ok(false);

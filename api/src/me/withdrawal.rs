@@ -50,7 +50,7 @@ pub async fn withdraw(backends: &Backends, user: Uuid) -> Result<(), DbError> {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn offer_restore(tx: &mut Tx, env: &Env, user: Uuid) -> Result<Secret, DbError> {
+pub async fn issue_restore_token(tx: &mut Tx, env: &Env, user: Uuid) -> Result<Secret, DbError> {
     let token = secrets::new();
     let upsert = tx.dialect().upsert("user_id", &["hash", "expires_at"]);
     sql(format!("INSERT INTO restore_tokens (user_id, hash, expires_at) VALUES (?, ?, ?){upsert}"))
@@ -69,12 +69,12 @@ pub async fn offer_restore(tx: &mut Tx, env: &Env, user: Uuid) -> Result<Secret,
 pub async fn restore(db: &Db, env: &Env, token: &str, device: &Device) -> Result<Option<Grant>, DbError> {
     let hash = secrets::hash(token);
     transaction!(db, |tx| async {
-        let Some(user) = redeem(tx, &hash, env.clock.now()).await? else { return Ok(None) };
+        let Some(user) = redeem_token(tx, &hash, env.clock.now()).await? else { return Ok(None) };
         Ok::<_, DbError>(Some(sessions::begin(tx, env, user, device).await?))
     })
 }
 
-async fn redeem(tx: &mut Tx, hash: &[u8], now: Timestamp) -> Result<Option<Uuid>, DbError> {
+async fn redeem_token(tx: &mut Tx, hash: &[u8], now: Timestamp) -> Result<Option<Uuid>, DbError> {
     let user: Option<Uuid> =
         sql("SELECT user_id FROM restore_tokens WHERE hash = ?").bind(hash).scalar(&mut *tx).await?;
     let Some(user) = user else { return Ok(None) };

@@ -89,7 +89,7 @@ impl Endpoints {
     ) -> Result<Opened, Problem<{ SECURED | WITH_BODY }>> {
         let now = cx.env.clock.now();
         let mut fields = Fields::new();
-        let new = rules::new_meetup(&mut fields, input.0, now);
+        let new = rules::validate_new(&mut fields, input.0, now);
         fields.finish()?;
         let id = store::create(&cx.db, &cx.env, caller.0.user, &new).await?;
         let row = store::find(&cx.db, id).await?.ok_or(Code::Internal)?;

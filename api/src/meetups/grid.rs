@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_has_every_square_that_it_touches() {
+    fn circle_covers_every_cell_it_touches() {
         for radius in [1.0, 500.0, 2_200.0, 3_000.0, 30_000.0] {
             let circle = Circle { radius, ..SEOUL };
             for direction in 0..360 {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_leaves_out_what_is_all_hole_and_nothing_else() {
+    fn ring_excludes_only_cells_within_the_hole() {
         for hole in [500.0, 4_000.0, 15_000.0, 29_000.0] {
             let ring = Circle { hole, ..SEOUL };
             for direction in 0..360 {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn rings_fill_the_circle_and_are_few() {
+    fn rings_cover_the_circle_and_are_few() {
         let bounds = |radius: f64, from: f64| -> Vec<(f64, f64)> {
             Circle { radius, ..SEOUL }.rings(from).map(|ring| (ring.hole, ring.radius)).collect()
         };

@@ -71,7 +71,7 @@ async fn change_in(
     let (locked, now) = lock_open(tx, outbox, meetup, host).await?;
     let before = read(tx, meetup).await?.into_meetup(now);
     let mut fields = Fields::new();
-    let after = rules::changed(&mut fields, &before, changes.clone(), now);
+    let after = rules::apply_changes(&mut fields, &before, changes.clone(), now);
     fields.finish().map_err(|failure| MeetupError::Invalid(Box::new(failure)))?;
     if after.capacity.is_some_and(|capacity| i64::from(capacity) < locked.member_count) {
         return Err(MeetupError::TooManyMembers);

@@ -353,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_decides_the_state() {
+    fn state_follows_the_clock() {
         let (start, end) = (Timestamp(10), Timestamp(20));
         for (now, cancelled, expected) in [
             (9, None, State::Upcoming),

@@ -25,15 +25,15 @@ pub const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
 /// The new meetup with its texts cleaned.
 ///
 /// Notes in `fields` what is wrong with it.
-pub fn new_meetup(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMeetup {
+pub fn validate_new(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMeetup {
     fields.check(new.starts_at > now, "starts_at", "in_the_past");
-    cleaned(fields, new)
+    clean(fields, new)
 }
 
 /// The meetup as it is to be, with its texts cleaned. What has begun keeps its beginning, and nothing ends in the past.
 ///
 /// Notes in `fields` what is wrong with it.
-pub fn changed(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now: Timestamp) -> NewMeetup {
+pub fn apply_changes(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now: Timestamp) -> NewMeetup {
     let starts_at = fields.given("starts_at", changes.starts_at).unwrap_or(before.starts_at);
     let ends_at = fields.given("ends_at", changes.ends_at).unwrap_or(before.ends_at);
     if starts_at != before.starts_at {
@@ -51,7 +51,7 @@ pub fn changed(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now
         ends_at,
         capacity: optional(changes.capacity, before_capacity),
     };
-    cleaned(fields, after)
+    clean(fields, after)
 }
 
 fn optional<T>(value: MaybeUndefined<T>, before: Option<T>) -> Option<T> {
@@ -62,7 +62,7 @@ fn optional<T>(value: MaybeUndefined<T>, before: Option<T>) -> Option<T> {
     }
 }
 
-fn cleaned(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
+fn clean(fields: &mut Fields, new: NewMeetup) -> NewMeetup {
     let title = fields.line("title", &new.title, TITLE_CHARS);
     let description = fields.text("description", &new.description, DESCRIPTION_CHARS);
     let image_url = new.image_url.map(|url| https_url(fields, "image_url", &url));
@@ -128,7 +128,7 @@ mod tests {
         let mut new = NewMeetup { starts_at: Timestamp(2_000), ends_at: Timestamp(3_000), ..NewMeetup::example() };
         change(&mut new);
         let mut fields = Fields::new();
-        new_meetup(&mut fields, new, NOW);
+        validate_new(&mut fields, new, NOW);
         let errors = fields.finish().err().map(|failure| failure.errors).unwrap_or_default();
         errors.into_iter().map(|error| (error.field, error.code)).collect()
     }

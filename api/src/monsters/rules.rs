@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_at_either_end() {
+    fn feeding_preserves_the_sum() {
         for (experience, food, after, kept) in [
             (0, 100, 100, 0),
             (99_950, 100, 100_000, 50),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_collected_is_drawn_first() {
+    fn missing_species_are_drawn_first() {
         assert_eq!(SPECIES.iter().map(|species| species.id).collect::<BTreeSet<_>>().len(), 12);
         let every: BTreeSet<_> = (0..12).map(|chance| draw(&[], chance).id).collect();
         assert_eq!(every.len(), 12, "each can be drawn");

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_remembered_for_a_while_and_the_oldest_goes_first() {
+    fn values_expire_and_the_oldest_is_evicted() {
         let cache = Cache::new(2, Duration::from_millis(10));
         cache.put("a", 1, Timestamp(0));
         cache.put("b", 2, Timestamp(1));

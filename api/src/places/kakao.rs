@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of an answer, at most.
 const MAX_BYTES: usize = 256 * 1024;
 /// Questions under way at a time; one more waits as long as an answer may take.
-const AT_ONCE: usize = 16;
+const CONCURRENT_REQUESTS: usize = 16;
 /// Answers remembered, and for how long.
 const REMEMBERED: usize = 1_000;
 const TTL: Duration = Duration::from_secs(600);
@@ -71,16 +71,16 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Search {
     query: String,
-    around: Option<(String, String)>,
+    center: Option<(String, String)>,
     page: u32,
     limit: u32,
 }
 
 impl Search {
     /// A page, from 1, of `limit` places with these words, the nearest to a point first if one is given as latitude and longitude.
-    pub fn new(query: String, around: Option<(f64, f64)>, page: u32, limit: u32) -> Self {
-        let around = around.map(|(latitude, longitude)| (format!("{latitude:.3}"), format!("{longitude:.3}")));
-        Self { query, around, page, limit }
+    pub fn new(query: String, center: Option<(f64, f64)>, page: u32, limit: u32) -> Self {
+        let center = center.map(|(latitude, longitude)| (format!("{latitude:.3}"), format!("{longitude:.3}")));
+        Self { query, center, page, limit }
     }
 }
 
@@ -170,7 +170,7 @@ impl Kakao {
             client,
             base_url: base_url.trim_end_matches('/').to_owned(),
             key,
-            turns: Semaphore::new(AT_ONCE),
+            turns: Semaphore::new(CONCURRENT_REQUESTS),
             searches: Cache::new(REMEMBERED, TTL),
             regions: Cache::new(REMEMBERED, TTL),
         })
@@ -189,7 +189,7 @@ impl Kakao {
             ("page", search.page.to_string()),
             ("size", search.limit.to_string()),
         ];
-        if let Some((latitude, longitude)) = &search.around {
+        if let Some((latitude, longitude)) = &search.center {
             query.extend([("y", latitude.clone()), ("x", longitude.clone()), ("sort", "distance".to_owned())]);
         }
         let answer: Answer<PlaceDocument> = self.ask("/v2/local/search/keyword.json", &query).await?;

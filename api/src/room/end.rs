@@ -35,20 +35,20 @@ pub enum EndError {
 ///
 /// # Errors
 /// See [`DbError`]; those told before stay told.
-pub async fn tell_ended(cx: &Context) -> Result<u64, DbError> {
-    let mut told = 0;
+pub async fn queue_closing_entries(cx: &Context) -> Result<u64, DbError> {
+    let mut queued = 0;
     loop {
-        let (looked_at, now_told) = outbox_transaction!(cx, |tx, outbox| tell_some(tx, outbox))?;
-        told += now_told;
-        if looked_at == 0 {
-            return Ok(told);
+        let (handled, now_queued) = outbox_transaction!(cx, |tx, outbox| queue_batch(tx, outbox))?;
+        queued += now_queued;
+        if handled == 0 {
+            return Ok(queued);
         }
     }
 }
 
 /// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
-async fn tell_some(tx: &mut Tx, outbox: &Outbox<'_>) -> Result<(u64, u64), DbError> {
-    let over = store::take_untold(tx, outbox.env.clock.now(), BATCH).await?;
+async fn queue_batch(tx: &mut Tx, outbox: &Outbox<'_>) -> Result<(u64, u64), DbError> {
+    let over = store::take_ended(tx, outbox.env.clock.now(), BATCH).await?;
     let ended = Body::Closed { reason: CloseReason::Ended };
     let rooms: Vec<Uuid> = over.iter().filter(|meetup| meetup.cancelled_at.is_none()).map(|meetup| meetup.id).collect();
     outbox.put_all(tx, rooms.iter().map(|room| (*room, &ended))).await?;
@@ -69,7 +69,7 @@ pub async fn retire(cx: &Context) -> Result<u64, EndError> {
             match retire_one(cx, room).await {
                 Ok(()) => retired += 1,
                 Err(error) => {
-                    tracing::warn!(%error, %room, "the room could not be closed for good");
+                    tracing::warn!(%error, %room, "retiring a room failed");
                     failed += 1;
                 }
             }

@@ -19,7 +19,7 @@ pub struct Over {
 ///
 /// # Errors
 /// See [`DbError`].
-pub async fn take_untold(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<Over>, DbError> {
+pub async fn take_ended(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<Over>, DbError> {
     let select = format!(
         "SELECT id, cancelled_at FROM meetups WHERE end_told_at IS NULL AND ends_at <= ? ORDER BY ends_at, id LIMIT ?{}",
         tx.dialect().for_update()

@@ -14,7 +14,7 @@ use crate::{
     history::rules::mark,
     monsters::model::Monster,
     routines::model::{Actions, Routine},
-    workouts::{model::Workout, rules::Completed},
+    workouts::{model::Workout, rules::CompletionMask},
 };
 
 /// Which day it is for the user is known only once the time zone is read: the days that it may be come along, three rows
@@ -42,7 +42,7 @@ struct Row {
     workout_id: Option<Uuid>,
     workout_name: Option<String>,
     workout_actions: Option<String>,
-    completed: Option<Completed>,
+    completed: Option<CompletionMask>,
     started_at: Option<Timestamp>,
     monster_id: Option<Uuid>,
     species: Option<String>,

@@ -4,7 +4,7 @@ use common::time::Timestamp;
 use poem_openapi::{Object, types::Example};
 use uuid::Uuid;
 
-use super::rules::Completed;
+use super::rules::CompletionMask;
 use crate::{
     actions::catalogue::Kind,
     monsters::model::Monster,
@@ -70,7 +70,7 @@ impl Workout {
         routine_id: Uuid,
         name: String,
         actions: Actions,
-        completed: Completed,
+        completed: CompletionMask,
         started_at: Timestamp,
         finished_at: Option<Timestamp>,
     ) -> Self {

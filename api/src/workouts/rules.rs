@@ -3,9 +3,9 @@
 /// The actions that are completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
-pub struct Completed(pub i64);
+pub struct CompletionMask(pub i64);
 
-impl Completed {
+impl CompletionMask {
     /// Whether the action at a position, from 1, is completed.
     pub const fn has(self, position: usize) -> bool {
         self.0 & bit(position) != 0
@@ -36,15 +36,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_are_kept_apart() {
-        let mut completed = Completed(0);
+    fn positions_are_independent() {
+        let mut completed = CompletionMask(0);
         for position in [3, 1, 20, 3] {
             assert!(!completed.is_all_of(3));
             completed = completed.with(position);
             assert!(completed.has(position) && !completed.has(2));
         }
-        assert_eq!(completed.without(20).with(2), Completed(0b111));
-        assert!(Completed(0b111).is_all_of(3) && !Completed(0b111).is_all_of(4) && !Completed(0b110).is_all_of(3));
-        assert!(Completed((1 << 20) - 1).is_all_of(20));
+        assert_eq!(completed.without(20).with(2), CompletionMask(0b111));
+        assert!(
+            CompletionMask(0b111).is_all_of(3)
+                && !CompletionMask(0b111).is_all_of(4)
+                && !CompletionMask(0b110).is_all_of(3)
+        );
+        assert!(CompletionMask((1 << 20) - 1).is_all_of(20));
     }
 }

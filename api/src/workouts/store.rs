@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     model::{Progress, Workout},
-    rules::Completed,
+    rules::CompletionMask,
 };
 use crate::{
     awards::{
@@ -56,7 +56,7 @@ struct Row {
     name: String,
     #[sqlx(try_from = "String")]
     actions: Actions,
-    completed: Completed,
+    completed: CompletionMask,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
     finished_by: Option<i64>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::auth::{
-    login::{self, LogIn},
+    login::{self, LogInOutcome},
     sessions::Device,
     store::{self, User},
 };
@@ -215,15 +215,15 @@ async fn a_log_in_overtaken_by_a_new_password_or_a_withdrawal_begins_no_session(
     let seen = async || store::user(db, id).await.expect("an answer").expect("the account");
     let log_in = async |seen: &User| login::log_in(db, env, seen, &device).await.expect("an answer");
     let before = seen().await;
-    assert!(matches!(log_in(&before).await, LogIn::Granted(..)));
+    assert!(matches!(log_in(&before).await, LogInOutcome::Granted(..)));
     let change = json!({"old_password": "stretch2gether", "new_password": "stretch4ever"});
     service.put("/me/password", &mingi, Some(change)).await.expect(204);
-    assert!(matches!(log_in(&before).await, LogIn::Stale));
+    assert!(matches!(log_in(&before).await, LogInOutcome::Stale));
     let before = seen().await;
     service.delete("/me", &mingi).await.expect(204);
-    assert!(matches!(log_in(&before).await, LogIn::Withdrawn(_)));
+    assert!(matches!(log_in(&before).await, LogInOutcome::Withdrawn(_)));
     sql("DELETE FROM users WHERE id = ?").bind(id).run(db).await.expect("purged");
-    assert!(matches!(log_in(&before).await, LogIn::Stale));
+    assert!(matches!(log_in(&before).await, LogInOutcome::Stale));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,7 +80,7 @@ fn every_operation_has_a_name_a_tag_a_summary_and_its_security() {
 }
 
 #[test]
-fn every_operation_says_what_it_can_answer() {
+fn every_operation_lists_its_responses() {
     let document = document();
     for (name, operation) in operations(&document) {
         let responses = object(&operation["responses"]);
@@ -174,7 +174,7 @@ fn every_error_code_is_in_the_document_for_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docs_page_reaches_nothing_outside() {
+async fn docs_page_makes_no_external_request() {
     let service = Service::start(Database::Sqlite).await;
     let client = reqwest::Client::new();
     for path in ["/docs", "/docs/"] {

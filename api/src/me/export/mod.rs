@@ -40,10 +40,10 @@ const ROOMS: usize = 100;
 /// Pieces that wait for the reader, at most; then the writer waits.
 const PIECES: usize = 2;
 /// The longest that the writer waits for a reader who does not read.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest that an export waits for its turn.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why an export breaks off.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +64,11 @@ pub async fn stream(
     cx: Context,
     user: User,
 ) -> Result<impl Stream<Item = std::io::Result<String>> + Send + 'static, Failure> {
-    let place = tokio::time::timeout(PLACE_TIMEOUT, Arc::clone(&cx.exports).acquire_owned()).await;
+    let place = tokio::time::timeout(PERMIT_TIMEOUT, Arc::clone(&cx.exports).acquire_owned()).await;
     let place = place
         .ok()
         .and_then(Result::ok)
-        .ok_or(Failure { retry_after: Some(PLACE_TIMEOUT), ..Code::Unavailable.into() })?;
+        .ok_or(Failure { retry_after: Some(PERMIT_TIMEOUT), ..Code::Unavailable.into() })?;
     let (pieces, reader) = mpsc::channel(PIECES);
     tokio::spawn(async move {
         let _place = place;
@@ -76,7 +76,7 @@ pub async fn stream(
         match writer.write(user).await {
             Ok(()) | Err(ExportError::Gone) => {}
             Err(error) => {
-                tracing::error!(%error, "an export broke off");
+                tracing::error!(%error, user = %writer.user, "export failed");
                 drop(writer.pieces.send(Err(std::io::Error::other("the export broke off"))).await);
             }
         }
@@ -112,7 +112,7 @@ impl Writer {
     }
 
     async fn send(&self, piece: String) -> Result<(), ExportError> {
-        self.pieces.send_timeout(Ok(piece), PATIENCE).await.map_err(|_| ExportError::Gone)
+        self.pieces.send_timeout(Ok(piece), READER_TIMEOUT).await.map_err(|_| ExportError::Gone)
     }
 
     async fn section<T: Section>(&self) -> Result<(), ExportError> {
