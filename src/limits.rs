@@ -1,8 +1,8 @@
-//! What the operating system allows this process.
+//! Resource limits of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the number of files that may be open, of which every connection is one, as far as the system lets us.
+/// Raises the soft limit of open files, one for each connection, to the hard limit.
 pub(crate) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum

@@ -1,5 +1,5 @@
-//! One service process for one SQLite file: what is appended is delivered live by the process that appends it, so the
-//! people of two processes would not hear each other.
+//! Exclusive lock of an embedded database: one process for one SQLite file, because live delivery is in-process and
+//! two processes would not deliver each other's entries.
 
 use std::{
     fs::{File, TryLockError},

@@ -24,8 +24,7 @@ use common::{
 
 use self::output::print;
 
-/// Small pieces of memory come and go with every frame, on every thread; the system's allocator would take 5 % to 20 % more
-/// processor time.
+/// Every frame makes small allocations on every thread; the system's allocator takes 5 % to 20 % more processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -102,7 +101,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Standard error may be closed; there is nobody left to tell then.
+            // Standard error may be closed; then the error cannot be reported.
             drop(writeln!(std::io::stderr(), "mingizuk: {failure}"));
             ExitCode::FAILURE
         }
@@ -118,7 +117,8 @@ fn run(command: Option<Command>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The environment. What is no Unicode in it is not ours, or is refused for what is readable of it.
+/// Environment variables. Values that are not Unicode are converted lossily; a setting among them is refused by
+/// validation.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }

@@ -1,4 +1,4 @@
-//! Running services: bind, connect, say that it is ready, stop.
+//! Life of a service process: bind, connect, report readiness, stop gracefully.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
     signals,
 };
 
-/// What services may take beyond their own limit before the process ends without them.
+/// Time that services get beyond their own stop timeout before the process ends.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Connections that may wait to be accepted: everybody may come back at once. The kernel may allow fewer
-/// (`net.core.somaxconn`); those who come when it is full try again a second later, or two, or four.
+/// Listen backlog: all clients may reconnect at once. The kernel may allow fewer (`net.core.somaxconn`); when it is
+/// full, clients retransmit after 1, 2, 4 s.
 const BACKLOG: u32 = 4_096;
 
 /// Which services a process runs.
@@ -81,7 +81,7 @@ impl Listeners {
 fn bind((variable, address): (&'static str, SocketAddr)) -> Result<TcpListener, ServeError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restart must not wait for the connections of the process before.
+        // A restart must not wait for connections of the previous process in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -97,7 +97,7 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     telemetry::init(&config)?;
     limits::raise_open_files();
     let stop = signals::stop_token().map_err(ServeError::Signals)?;
-    // Ports first: a second instance should fail on them, not disturb the first one's database.
+    // Ports first: a second instance must fail on them before it touches the database.
     let api = match services {
         Services::Gateway => None,
         _ => Some(Listeners::bind(
@@ -135,7 +135,7 @@ pub(crate) async fn serve(config: Config, services: Services) -> Result<(), Serv
     outcome
 }
 
-/// Waits for every service. One that fails takes the others down in good order.
+/// Waits for every service. If one fails, the others are stopped gracefully.
 async fn finish(
     mut running: JoinSet<io::Result<()>>,
     stop: CancellationToken,
@@ -163,7 +163,7 @@ async fn finish(
     }
 }
 
-/// What the process prints once it takes connections; programs may read it.
+/// Line printed once the process accepts connections. Programs may parse it.
 fn ready_line(api: Option<&Listeners>, gateway: Option<&Listeners>) -> Result<String, ServeError> {
     let (mut parts, mut operations) = (Vec::new(), Vec::new());
     if let Some(api) = api {

@@ -1,11 +1,11 @@
-//! How a process is asked to stop.
+//! Signals that stop the process.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How a process that was told twice ends (128 + SIGINT, as shells count).
+/// Exit code after a second signal: 128 + SIGINT, as shells report it.
 const SECOND_SIGNAL: i32 = 130;
 
 /// A token that the first SIGTERM or SIGINT cancels; a second one ends the process at once.

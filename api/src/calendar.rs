@@ -1,4 +1,4 @@
-//! A user's calendar: which day it is where they live, and where their weeks begin.
+//! Calendar of a user: today's date in their time zone, and the first day of their weeks.
 
 use chrono::Weekday;
 use chrono_tz::Tz;
@@ -13,13 +13,13 @@ use crate::day::Day;
 /// The calendar of a user at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Calendar {
-    /// Whose it is.
+    /// The user.
     pub user: Uuid,
     /// The moment.
     pub now: Timestamp,
-    /// The day that it is for the user.
+    /// Today in the user's time zone.
     pub today: Day,
-    /// On which day a week begins.
+    /// First day of the week.
     pub week_start: Weekday,
 }
 
@@ -32,15 +32,16 @@ struct Row {
 const SELECT: &str = "SELECT time_zone, week_start FROM users WHERE id = ? AND withdrawn_at IS NULL";
 
 impl Calendar {
-    /// The calendar of someone with this time zone and week start, as they are stored.
+    /// The calendar from the stored columns `time_zone` and `week_start`.
     pub fn new(user: Uuid, now: Timestamp, time_zone: &str, week_start: &str) -> Self {
-        // Both are checked when they are stored; a zone that a newer database of zones dropped must not lock anyone out.
+        // Both are validated before they are stored; a zone that a newer time zone database dropped must not lock
+        // anyone out.
         let zone = time_zone.parse().unwrap_or(Tz::Asia__Seoul);
         let week_start = if week_start == "sunday" { Weekday::Sun } else { Weekday::Mon };
         Self { user, now, today: Day::at(now, zone), week_start }
     }
 
-    /// Reads it. `None`: there is no such account any more.
+    /// Reads it. `None`: there is no active account.
     ///
     /// # Errors
     /// See [`DbError`].
@@ -49,7 +50,8 @@ impl Calendar {
         Ok(row.map(|row| Self::new(user, now, &row.time_zone, &row.week_start)))
     }
 
-    /// Reads it and locks the user's row: until the transaction ends, nothing else changes what this user has.
+    /// Reads it and locks the user's row, which serialises all changes of the user's fitness data until the
+    /// transaction ends.
     ///
     /// # Errors
     /// See [`DbError`].

@@ -1,4 +1,4 @@
-//! Who is calling: the access token of the `Authorization` header (RFC 6750, section 2.1).
+//! Authentication of a request: the bearer token of its `Authorization` header (RFC 6750, section 2.1).
 
 use common::tokens::{Access, AccessTokens};
 use poem::{Request, http::header};
@@ -17,7 +17,9 @@ use crate::{
 pub struct Caller(pub Access);
 
 impl Caller {
-    /// The caller's account. One that was withdrawn has left access tokens behind that are valid for a few minutes.
+    /// The caller's account. After a withdrawal, access tokens stay valid for some minutes.
+    ///
+    /// What changes data reads the account in its own transaction instead.
     ///
     /// # Errors
     /// [`Code::Unauthenticated`] if it is withdrawn or gone.
@@ -26,18 +28,18 @@ impl Caller {
     }
 }
 
-/// Whoever is calling an operation that everyone may use and that says more to those who have an access token.
+/// Optional authentication: the operation is public and returns more with an access token.
 #[derive(SecurityScheme)]
 pub enum Visitor {
     /// A user.
     Caller(Caller),
-    /// Someone without an access token that is valid.
+    /// No valid access token.
     #[oai(fallback)]
     Stranger,
 }
 
 impl Visitor {
-    /// The user, if one is calling.
+    /// The authenticated user, if any.
     ///
     /// # Errors
     /// As [`Caller`], if there is an access token and it is not valid: its owner would miss what they asked for.

@@ -1,4 +1,4 @@
-//! What endpoints work with.
+//! State shared by all endpoints: the backends, and the REST service's own limits and clients.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -11,20 +11,20 @@ use crate::{auth::passwords::Passwords, places::kakao::Kakao};
 /// Exports that a process writes at a time, at most: each reads the logs of many rooms.
 const EXPORTS: usize = 2;
 
-/// The backends, and what the service adds to them. Cheap to clone.
+/// Shared state. Cheap to clone; dereferences to [`Backends`].
 #[derive(Clone)]
 pub struct Context {
     backends: Backends,
     /// Hashes and verifies passwords.
     pub passwords: Arc<Passwords>,
-    /// Places for those who export everything about themselves.
+    /// Permits for account exports under way.
     pub exports: Arc<Semaphore>,
-    /// Finds places, where a key for that is configured.
+    /// Client of Kakao Local, if a key is configured.
     pub kakao: Option<Arc<Kakao>>,
 }
 
 impl Context {
-    /// What endpoints work with, on `backends`.
+    /// The shared state on `backends`.
     pub fn new(backends: Backends) -> Self {
         let passwords = Arc::new(Passwords::new(backends.config.bcrypt_cost));
         let config = &backends.config;
@@ -37,8 +37,8 @@ impl Context {
         Self { backends, passwords, exports: Arc::new(Semaphore::new(EXPORTS)), kakao }
     }
 
-    /// Tells the gateways that sessions of a user have ended, after that is committed. What they do not hear now they
-    /// learn when the access token of the connection expires.
+    /// Publishes to the gateways that sessions of a user have ended; call it after the commit. A gateway that misses
+    /// it notices when the access token of the connection expires.
     pub async fn publish_sessions_ended(&self, user: Uuid) {
         if let Err(error) = self.rooms.sessions_changed(user).await {
             tracing::warn!(%error, %user, "publishing the end of sessions failed");

@@ -1,7 +1,7 @@
-//! Which web pages may read answers: cross-origin resource sharing (the Fetch standard, section 3.2).
+//! Cross-origin resource sharing: which web pages may read responses (Fetch standard, section 3.2).
 //!
-//! A page of another origin is not refused but left without the headers that would let it read the answer: pages of the
-//! service's own origin send `Origin` too. Nothing is at stake, for no cookie speaks for the caller.
+//! A request from another origin is not refused; its response lacks the headers that let the page read it, because
+//! pages of the service's own origin send `Origin` too. That is safe because no cookie authenticates a request.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -17,7 +17,7 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("x-request-id, ret
 /// Seconds for which a browser remembers the answer to a preflight request.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The origins whose pages may read answers.
+/// Origins whose pages may read responses.
 #[derive(Debug)]
 pub struct Origins {
     any: bool,
@@ -25,12 +25,12 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Those of a list, or all if it has `*`.
+    /// The origins of a list, or all origins if it contains `*`.
     pub fn new(list: &[String]) -> Self {
         Self { any: list.iter().any(|origin| origin == "*"), allowed: list.iter().cloned().collect() }
     }
 
-    /// The origin that the request comes from, if it may read the answer.
+    /// The request's origin, if it may read the response.
     fn allowed(&self, request: &Request) -> Option<HeaderValue> {
         let origin = request.headers().get(header::ORIGIN)?;
         let allowed = self.any || origin.to_str().is_ok_and(|origin| self.allowed.contains(origin));
@@ -38,7 +38,8 @@ impl Origins {
     }
 }
 
-/// Answers preflight requests, and lets pages of the allowed origins read every other answer, errors included.
+/// Middleware: answers preflight requests, and adds the headers for allowed origins to every other response, errors
+/// included.
 ///
 /// # Errors
 /// Those of `next`.
@@ -52,7 +53,7 @@ pub async fn share<E: Endpoint>(origins: Arc<Origins>, next: Arc<E>, request: Re
         next.call(request).await?.into_response()
     };
     let headers = response.headers_mut();
-    // A cache must not give one origin's answer to another.
+    // A cache must not serve one origin's response to another.
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -1,4 +1,4 @@
-//! The days of people's lives.
+//! Calendar days and months, independent of a time zone.
 
 use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -12,19 +12,19 @@ use poem_openapi::{
 
 /// A day of the calendar, of no time zone: days since 1970-01-01. In JSON it is `2026-03-01` (ISO 8601).
 ///
-/// What happens is stored with the day that it was for the user at that moment, so that a day once lived stays as it was
-/// when the user moves to another time zone.
+/// Activity is stored with the user's day at that moment, so that past days stay as they are when the user moves to
+/// another time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Day(pub i64);
 
 impl Day {
-    /// The day that it is at `now` in a time zone.
+    /// The day at `now` in a time zone.
     pub fn at(now: Timestamp, zone: Tz) -> Self {
         now.to_utc().with_timezone(&zone).date_naive().into()
     }
 
-    /// 2026-03-01, of which the examples of the reference are.
+    /// 2026-03-01, for the examples of the OpenAPI document.
     pub const EXAMPLE: Self = Self(20_513);
 
     /// The day as a calendar date.
@@ -35,7 +35,8 @@ impl Day {
         date.unwrap_or(epoch)
     }
 
-    /// Whether it is of the years 1970 to 9998, so that the weeks around it are days too. Others are no input.
+    /// Whether it is in the years 1970 to 9998, so that the weeks around it can be represented. Other days are not
+    /// accepted as input.
     pub fn is_valid_input(self) -> bool {
         YEARS.contains(&self.date().year())
     }
@@ -77,9 +78,9 @@ impl fmt::Display for Day {
 impl FromStr for Day {
     type Err = NotADay;
 
-    /// A day that [can be asked for](Day::is_valid_input).
+    /// Parses a day that is [valid input](Day::is_valid_input).
     fn from_str(text: &str) -> Result<Self, NotADay> {
-        // chrono also reads signs and numbers that are too short.
+        // chrono also accepts signs and numbers with too few digits.
         let shaped = text.len() == "2026-03-01".len() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped);
         date.map(Self::from).filter(|day| day.is_valid_input()).ok_or(NotADay)
@@ -88,7 +89,7 @@ impl FromStr for Day {
 
 const YEARS: RangeInclusive<i32> = 1970..=9998;
 
-/// The text is no day of the calendar.
+/// The text is not a calendar day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a day such as 2026-03-01")]
 pub struct NotADay;

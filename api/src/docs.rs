@@ -1,13 +1,13 @@
-//! The page on which people read about the operations and try them out.
+//! Documentation page (Swagger UI) of the operations.
 
 use bytes::Bytes;
 use poem::{Endpoint, Response, endpoint::make_sync, http::header};
 
-/// The page carries its scripts and styles in itself, and calls this server alone (Content Security Policy, level 3).
+/// Content Security Policy (level 3) of the page: its scripts and styles are inline, and it calls this server only.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
      font-src data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What the page of Swagger UI says, and what it should say.
+/// Replacements in the page of Swagger UI.
 const CHANGES: [(&str, &str); 3] = [
     ("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">"),
     ("<title>Swagger UI</title>", "<title>Mingizuk API</title>"),
@@ -17,9 +17,9 @@ const CHANGES: [(&str, &str); 3] = [
     ),
 ];
 
-/// Serves the page that Swagger UI makes of the operations.
+/// Endpoint of the Swagger UI page.
 pub(crate) fn page(swagger_ui: &str) -> impl Endpoint<Output = Response> + use<> {
-    // It is megabytes long: the answers share it.
+    // It is megabytes long: responses share it.
     let html = Bytes::from(CHANGES.iter().fold(swagger_ui.to_owned(), |html, (from, to)| html.replacen(from, to, 1)));
     make_sync(move |_| {
         Response::builder()

@@ -1,5 +1,5 @@
-//! Examples of parameters, for the OpenAPI document. What narrows a list has none: pages on which operations are tried out would
-//! send it.
+//! Examples of parameters, for the OpenAPI document. Filters of lists have none, because a page for trying operations
+//! out would send them.
 
 use uuid::Uuid;
 

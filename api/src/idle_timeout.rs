@@ -1,4 +1,4 @@
-//! Connections, no more than there may be, that end when they are silent for long, also in the middle of a request's head.
+//! Connection limit and idle timeout for HTTP connections, including a half-sent request head (slowloris).
 
 use std::{
     io,
@@ -19,21 +19,21 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// How long a connection may be silent: longer than load balancers keep one.
+/// Idle timeout: longer than load balancers keep an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Between two attempts to accept when that fails: most likely too many files are open, and those that are will end.
+/// Pause after a failed accept: most likely too many files are open, and some will be closed.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Accepts connections that end when they are silent for [`IDLE_TIMEOUT`]. When there are as many as there may be, others wait to
-/// be accepted.
+/// Acceptor of connections with the idle timeout [`IDLE_TIMEOUT`]. At the limit, further connections wait in the
+/// backlog.
 pub(crate) struct IdleTimeout<A> {
     acceptor: A,
     places: Arc<Semaphore>,
 }
 
 impl<A> IdleTimeout<A> {
-    /// At most so many connections.
+    /// Accepts at most `connections` at a time.
     pub(crate) fn new(acceptor: A, connections: usize) -> Self {
         Self { acceptor, places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))) }
     }
@@ -60,11 +60,11 @@ impl<A: Acceptor> Acceptor for IdleTimeout<A> {
     }
 }
 
-/// A connection on which reading and writing fail when neither has got on for [`IDLE_TIMEOUT`].
+/// Connection whose reads and writes fail when neither has made progress for [`IDLE_TIMEOUT`].
 pub(crate) struct Timed<Io> {
     io: Io,
     heard: Instant,
-    /// Set anew when it rings, not whenever something happens.
+    /// Rearmed when it fires, not at every read and write.
     alarm: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -104,7 +104,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Timed<Io> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Done or not, it says nothing about the other side.
+        // Flushing and closing are no sign of the peer.
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Pending => self.watch(cx, Poll::Pending),
             done => done,
@@ -112,7 +112,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Timed<Io> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Done or not, it says nothing about the other side.
+        // Flushing and closing are no sign of the peer.
         match Pin::new(&mut self.io).poll_shutdown(cx) {
             Poll::Pending => self.watch(cx, Poll::Pending),
             done => done,

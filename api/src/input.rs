@@ -1,4 +1,4 @@
-//! Request bodies, and collecting what is wrong with their fields.
+//! Strict JSON request bodies, and validation that collects all field errors.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::problem::{Code, Failure, FieldError};
 
 /// Bytes of a request body, at most.
 pub const MAX_BODY: usize = 64 * 1024;
-/// How long a body may take to arrive.
+/// Timeout for receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What does not fit into a line: with them, one line in a calendar file or a log becomes two.
+/// Line breaks and tabs, which a text of one line must not have: it ends up in calendar files and logs.
 const BREAKS: [char; 4] = ['\n', '\t', '\u{2028}', '\u{2029}'];
 
-/// A JSON body read strictly: what is missing, unknown or of the wrong type is reported by its path.
+/// JSON body, parsed strictly: a missing, unknown or wrongly typed field is reported with its path.
 #[derive(Debug)]
 pub struct Input<T>(pub T);
 
@@ -78,7 +78,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     Ok(value)
 }
 
-/// serde names a missing or unknown field only in its message, in backquotes.
+/// Error of one field. serde names a missing or unknown field only in its message, in backquotes.
 fn field_error(path: &str, reason: &str) -> FieldError {
     let named = |prefix: &str| reason.strip_prefix(prefix)?.split('`').next();
     let parent = if path == "." { "" } else { path };
@@ -98,31 +98,31 @@ fn field_error(path: &str, reason: &str) -> FieldError {
     FieldError { field, code: code.to_owned() }
 }
 
-/// Collects everything that is wrong with an input, so that it is said at once.
+/// Collector of field errors, so that one response reports all of them.
 #[derive(Debug, Default)]
 pub struct Fields {
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// Nothing wrong so far.
+    /// Without errors.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes that `field` is wrong.
+    /// Adds an error of `field`.
     pub fn wrong(&mut self, field: &str, code: &str) {
         self.errors.push(FieldError { field: field.to_owned(), code: code.to_owned() });
     }
 
-    /// Notes that `field` is wrong unless `good`.
+    /// Adds an error of `field` unless `good`.
     pub fn check(&mut self, good: bool, field: &str, code: &str) {
         if !good {
             self.wrong(field, code);
         }
     }
 
-    /// The text cleaned as [`text::clean`] does; empty if it is noted as wrong.
+    /// The text as [`text::clean`] returns it; empty if an error was added.
     pub fn text(&mut self, field: &str, value: &str, max: usize) -> String {
         text::clean(value, max).unwrap_or_else(|error| {
             let code = match error {
@@ -135,30 +135,30 @@ impl Fields {
         })
     }
 
-    /// The same for a text of one line: breaks and tabs are wrong in it too.
+    /// As [`Self::text`], for one line: line breaks and tabs are errors too.
     pub fn line(&mut self, field: &str, value: &str, max: usize) -> String {
         let line = self.text(field, value, max);
         self.check(!line.contains(BREAKS), field, "control_character");
         line
     }
 
-    /// Notes degrees of latitude that are none, or more than there are.
+    /// Checks a latitude in degrees.
     pub fn latitude(&mut self, field: &str, degrees: f64) {
         self.check((-90.0..=90.0).contains(&degrees), field, "out_of_range");
     }
 
-    /// Notes degrees of longitude that are none, or more than there are.
+    /// Checks a longitude in degrees.
     pub fn longitude(&mut self, field: &str, degrees: f64) {
         self.check((-180.0..=180.0).contains(&degrees), field, "out_of_range");
     }
 
-    /// What a change gives for a field that always has a value; null is noted as wrong.
+    /// The new value of a field that cannot be null; null is an error.
     pub fn given<T>(&mut self, field: &str, value: MaybeUndefined<T>) -> Option<T> {
         self.check(!value.is_null(), field, "missing");
         value.take()
     }
 
-    /// Ends the collection.
+    /// Fails if there are errors.
     ///
     /// # Errors
     /// [`Code::InvalidInput`] with everything that was noted.

@@ -1,7 +1,7 @@
 //! The REST service.
 //!
-//! One folder a noun: in it `mod.rs` says what it is, `endpoints.rs` speaks HTTP, `rules.rs` holds the domain's pure
-//! functions and `store.rs` its SQL. What all of them share:
+//! One folder for each noun of the domain: `mod.rs` describes it, `endpoints.rs` is HTTP, `rules.rs` has pure
+//! functions, `store.rs` has the SQL. Imports point down: endpoints, store, rules, model. Shared modules:
 //!
 //! | module | content |
 //! | --- | --- |

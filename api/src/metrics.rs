@@ -1,4 +1,4 @@
-//! What the REST service counts.
+//! Prometheus metrics of the REST service.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Answers with nothing in them.
+//! Responses without content (204).
 
 /// Declares what an operation answers that has nothing to say, from what is so afterwards: an enum whose only value is `Done`.
 macro_rules! no_content {

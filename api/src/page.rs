@@ -1,4 +1,4 @@
-//! Cursors and limits of lists.
+//! Pagination of lists: opaque cursors and page limits.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem_openapi::{
@@ -32,8 +32,8 @@ impl<T: Type + ParseFromJSON + ToJSON + Example> Example for Page<T> {
 }
 
 impl<T: Type + ParseFromJSON + ToJSON + Example> Page<T> {
-    /// A page of at most `limit` of the `items`, of which one more than that was asked for. `key` is the place of an item
-    /// in the order of the list.
+    /// A page of at most `limit` of the `items`, which were read with a limit of one more. `key` is an item's sort
+    /// key.
     pub fn new<R: Into<T>, K: Serialize>(mut rows: Vec<R>, limit: u32, key: impl Fn(&R) -> K) -> Self {
         let limit = limit as usize;
         let more = rows.len() > limit;
@@ -43,7 +43,7 @@ impl<T: Type + ParseFromJSON + ToJSON + Example> Page<T> {
     }
 }
 
-/// The limit to use for a list.
+/// The effective page limit.
 ///
 /// # Errors
 /// [`Code::InvalidInput`] unless it is 1 to [`MAX_LIMIT`].
@@ -54,13 +54,13 @@ pub fn limit(limit: Option<u32>) -> Result<u32, Failure> {
     }
 }
 
-/// A place in a list as an opaque text.
+/// Encodes a sort key as an opaque cursor.
 pub fn encode_cursor(key: &impl Serialize) -> String {
     // A key is made of numbers, texts and ids: nothing that JSON could refuse.
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).unwrap_or_default())
 }
 
-/// The place that a cursor names.
+/// Decodes a cursor.
 ///
 /// # Errors
 /// [`Code::InvalidInput`] if it is not one of ours.

@@ -180,7 +180,7 @@ impl Example for ProblemBody {
     }
 }
 
-/// A refusal on its way to the client.
+/// Failure of a request, to be sent as a problem.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}{}", code.text(), cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default())]
 pub struct Failure {
@@ -192,7 +192,7 @@ pub struct Failure {
     pub restore_token: Option<Secret>,
     /// How long to wait before trying again, sent as `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// For the log; clients never see it.
+    /// Cause for the log, never sent to clients.
     pub cause: Option<String>,
 }
 
@@ -326,7 +326,7 @@ impl<const CODES: u128> ApiResponse for Problem<CODES> {
             by_status.entry(code.status().as_u16()).or_default().push(code.text());
         }
         let responses = by_status.into_iter().map(|(status, codes)| MetaResponse {
-            // The document is built once a process, and its builder wants texts that live as long.
+            // The document is built once a process, and its builder requires static texts.
             description: Box::leak(format!("`code`: {}", codes.join(", ")).into_boxed_str()),
             status: Some(status),
             status_range: None,

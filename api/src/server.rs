@@ -1,4 +1,4 @@
-//! Routes, middleware, listening and stopping.
+//! HTTP server of the REST service: routes, middleware, start and graceful stop.
 
 use std::{collections::HashSet, io, sync::Arc, time::Instant};
 
@@ -73,13 +73,13 @@ fn app(context: &Context, metrics: Metrics) -> impl Endpoint<Output = Response> 
         .data(context.clone())
         .around(refuse_repeated_parameters);
     let origins = Arc::new(Origins::new(&context.config.allowed_origins));
-    // The outer layers: whatever fails below them becomes a problem, and every answer gets its headers.
+    // Outer layers: any failure below becomes a problem, and every response gets its headers.
     routes
         .around(move |next, request| finish(metrics.clone(), next, request))
         .around(move |next, request| cors::share(Arc::clone(&origins), next, request))
 }
 
-/// A parameter given twice is refused, not guessed at.
+/// Middleware: refuses a query parameter that occurs twice.
 async fn refuse_repeated_parameters<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let mut seen = HashSet::new();
     // As the operations will read it; one that cannot be read is theirs to refuse.
@@ -91,9 +91,9 @@ async fn refuse_repeated_parameters<E: Endpoint>(next: Arc<E>, request: Request)
     next.call(request).await.map(IntoResponse::into_response)
 }
 
-/// A path without what is secret in it.
+/// The path for the log, without secrets.
 fn loggable(path: &str) -> &str {
-    // The address of a feed is its key.
+    // The address of a feed is a secret.
     match path.find("/calendar-feeds/") {
         Some(start) => &path[..start + "/calendar-feeds".len()],
         None => path,
@@ -117,7 +117,7 @@ async fn finish<E: Endpoint>(metrics: Metrics, next: Arc<E>, request: Request) -
         Err(error) => {
             let operation = error.data::<OperationId>().copied();
             let failure = failure_of(error);
-            // That places are not set up is how this server is run, and no news.
+            // Missing place search is a matter of configuration, not a failure.
             if failure.code.status().is_server_error() && failure.code != Code::PlacesNotConfigured {
                 span.in_scope(|| tracing::error!(%failure, "request failed"));
             }
@@ -147,7 +147,7 @@ fn request_id(request: &Request) -> String {
     request.header(&REQUEST_ID).filter(good).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// What the framework refuses, in our codes.
+/// Maps a refusal by the framework to a code.
 fn failure_of(error: poem::Error) -> Failure {
     let error = match error.downcast::<Failure>() {
         Ok(failure) => return failure,
@@ -159,7 +159,7 @@ fn failure_of(error: poem::Error) -> Failure {
     if error.is::<AuthorizationError>() {
         return Code::Unauthenticated.into();
     }
-    // An id that is no id names nothing.
+    // A malformed id in a path is an unknown one.
     if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
         return Code::NotFound.into();
     }

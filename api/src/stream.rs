@@ -1,4 +1,4 @@
-//! A JSON document that is written while it is read, so that its size needs no memory.
+//! Streamed JSON response of a declared schema, with constant memory.
 
 use std::marker::PhantomData;
 
@@ -19,7 +19,7 @@ pub struct JsonStream<T> {
 }
 
 impl<T> JsonStream<T> {
-    /// The concatenation of `pieces`. An error breaks the response off, which the client notices by the missing end.
+    /// Response body of concatenated `pieces`. An error aborts it, which the client notices by the missing end.
     pub fn new(pieces: impl Stream<Item = std::io::Result<String>> + Send + 'static) -> Self {
         Self { body: Body::from_bytes_stream(pieces), of: PhantomData }
     }

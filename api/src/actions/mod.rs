@@ -1,6 +1,6 @@
-//! Actions: the small exercises that routines are made of, and the preset routines to copy.
+//! Catalogue of actions, the exercises that routines are made of, and of preset routines.
 //!
-//! Both are constants. `catalogue.rs` holds them, `endpoints.rs` shows them.
+//! Both are constants in `catalogue.rs`; `endpoints.rs` lists them.
 
 pub mod catalogue;
 pub mod endpoints;

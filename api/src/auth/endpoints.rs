@@ -214,7 +214,7 @@ impl Endpoints {
         let grant = restored.ok_or(Code::BadRestoreToken)?;
         let user = store::active_user(&cx.db, grant.user).await?.ok_or(Code::BadRestoreToken)?;
         if let Err(error) = meetups::members::move_up_restored(&cx, user.id).await {
-            // The account is restored; whoever joins or leaves next moves them up.
+            // The account is restored; the next person who joins or leaves moves it up.
             tracing::warn!(%error, user = %user.id, "moving up a restored account in its waiting lists failed");
         }
         Ok(Json(logged_in(&cx, user, grant)?))

@@ -1,4 +1,4 @@
-//! What follows a right password.
+//! Log-in of an account whose password was verified, under the lock of its row.
 
 use common::{
     config::Secret,
@@ -13,21 +13,21 @@ use super::{
 };
 use crate::me::withdrawal;
 
-/// The outcome of a log-in whose password was right.
+/// Outcome of a log-in with the right password.
 #[derive(Debug)]
 pub enum LogInOutcome {
     /// A session has begun.
     Granted(User, Grant),
-    /// The account is withdrawn; the token brings it back.
+    /// The account is withdrawn; the token restores it.
     Withdrawn(Secret),
-    /// The password was replaced, or the account purged, while it was compared.
+    /// The password was replaced, or the account purged, while the hash was computed.
     Stale,
 }
 
-/// Logs in the account that `seen` was a moment ago, when its password was found right.
+/// Logs in the account that was `seen` when its password was verified.
 ///
-/// Comparing takes long enough for the account to change: it is looked at again under the lock of its row, so that no
-/// session outlives the withdrawal or the new password that was to end it.
+/// Hashing takes long enough for the account to change, so it is read again under the lock of its row: no session
+/// outlives a withdrawal or a password change that ends sessions.
 ///
 /// # Errors
 /// See [`DbError`].

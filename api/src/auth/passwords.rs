@@ -1,4 +1,4 @@
-//! Hashing and verifying passwords with bcrypt, off the threads that serve requests.
+//! Password hashing with bcrypt on the blocking pool, with bounded concurrency and a bounded queue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 
 use crate::problem::{Code, Failure};
 
-/// Hashes of one process at a time, at most: each takes a whole core for a while, and chat must go on.
+/// Concurrent hashes of a process: each takes a whole core, and chat must go on.
 const CONCURRENT: usize = 2;
-/// Passwords that wait for their turn, at most; the next one is told to come back.
+/// Passwords that wait for their turn, at most; further requests are answered with `Retry-After`.
 const WAITING: usize = 64;
 /// The longest that a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When to come back.
+/// Value of `Retry-After`.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Hashes and verifies passwords.
@@ -22,13 +22,13 @@ pub struct Passwords {
     cost: u32,
     turns: Arc<Semaphore>,
     places: Semaphore,
-    /// What an unknown email's password is compared with, so that it takes as long as a known one's. It is the hash of
-    /// nothing: comparing costs the same whether or not a password for it exists.
+    /// Hash that the password of an unknown email is verified against, so that it takes as long as for a known one. No
+    /// password has it; verifying costs the same.
     nobody: String,
 }
 
 impl Passwords {
-    /// With the work factor `cost`.
+    /// Hashes with the bcrypt work factor `cost`.
     pub fn new(cost: u32) -> Self {
         Self {
             cost,
@@ -76,7 +76,7 @@ impl Passwords {
             .map_err(|_| busy())?
             .map_err(|error| failed(error.to_string()))?;
         let hashing = tokio::task::spawn_blocking(move || {
-            // The turn ends with the work, even when whoever asked has gone away.
+            // The permit is held until the work ends, even when the caller has gone away.
             let _turn = turn;
             work()
         });
@@ -114,7 +114,7 @@ mod tests {
     async fn unknown_email_takes_as_long_as_known_email() {
         let passwords = Passwords::new(8);
         let hash = passwords.hash("stretch2gether".to_owned()).await.expect("a hash");
-        // The shortest of many: what else the machine does only adds to it.
+        // The minimum of many runs: other load on the machine only adds to it.
         let mut shortest = [Duration::MAX; 3];
         for _ in 0..10 {
             let attempts = [("stretch2gether", Some(hash.clone())), ("wrong", Some(hash.clone())), ("wrong", None)];

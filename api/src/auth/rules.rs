@@ -1,4 +1,4 @@
-//! What an account's fields must be.
+//! Validation of an account's fields. Pure functions: what is wrong is noted in a [`Fields`].
 
 use chrono_tz::Tz;
 use common::text::fold;
@@ -13,12 +13,12 @@ const MAX_EMAIL_CHARS: usize = 254;
 pub const MAX_NICKNAME_CHARS: usize = 16;
 /// Characters of a nickname's folded form, at most. Some characters fold to a dozen.
 const MAX_NICKNAME_KEY_CHARS: usize = 64;
-/// The time zone of whoever names none.
+/// Default time zone.
 pub const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
-/// The first day of the week of whoever names none.
+/// Default first day of the week.
 pub const DEFAULT_WEEK_START: &str = "monday";
 
-/// What a user changes about their account; what is absent stays.
+/// Changes of a profile; absent fields stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileChange {
     /// As others see it.
@@ -58,8 +58,8 @@ pub fn nickname(fields: &mut Fields, value: &str) -> String {
     nickname
 }
 
-/// Characters that show nothing or turn the direction of what follows: with them two nicknames could look the same. The
-/// joiner and the variation selectors, which emoji need, are not among them.
+/// Invisible and bidirectional control characters, with which two nicknames could look the same. The zero-width joiner
+/// and the variation selectors, which emoji need, are not among them.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{115f}' | '\u{1160}' | '\u{ffa0}' | '\u{feff}')

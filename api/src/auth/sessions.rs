@@ -1,4 +1,4 @@
-//! Log-in sessions and their refresh tokens in SQL.
+//! Log-in sessions and their refresh-token families in SQL (RFC 9700, section 4.14.2).
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use uuid::Uuid;
 
 use super::secrets;
 
-/// A token used again within this time is taken for one whose reply was lost.
+/// Reuse of a refresh token within this time counts as a retry after a lost reply, not as theft.
 pub const REUSE_GRACE: Duration = Duration::from_secs(10);
 /// Rows that one statement of the clean-up removes, at most, so that it never holds locks for long.
 const CLEAN_UP_BATCH: u32 = 500;
 
-/// Where a session begins.
+/// Device that a session belongs to.
 #[derive(Debug)]
 pub struct Device {
-    /// What the client says it is.
+    /// Name that the client gives in `User-Agent`.
     pub name: String,
     /// How long its refresh tokens are valid.
     pub ttl: Duration,
 }
 
-/// What a log-in gives the client, to be shown once.
+/// Result of a log-in. The refresh token is shown once.
 #[derive(Debug)]
 pub struct Grant {
     /// The account.
@@ -55,14 +55,14 @@ pub async fn begin(tx: &mut Tx, env: &Env, user: Uuid, device: &Device) -> Resul
     Ok(Grant { user, session, refresh_token })
 }
 
-/// The outcome of showing a refresh token.
+/// Outcome of presenting a refresh token.
 #[derive(Debug)]
 pub enum Refreshed {
     /// A new one.
     Granted(Grant),
     /// Unknown, expired or revoked.
     Refused,
-    /// Used before: the session is revoked now, for one of the two who hold it is a thief.
+    /// Used before, so one of two holders has stolen it: the session is revoked now.
     Reused {
         /// Whose session it was.
         user: Uuid,
@@ -161,7 +161,7 @@ pub async fn revoke_all_but(tx: &mut Tx, user: Uuid, keep: Option<Uuid>, now: Ti
     Ok(ended)
 }
 
-/// Removes refresh tokens that have expired, and sessions that nobody can continue any more. Returns how many rows.
+/// Deletes expired refresh and restore tokens, and sessions without a valid refresh token. Returns the number of rows.
 ///
 /// # Errors
 /// See [`DbError`]; what was removed before it stays removed.
@@ -172,7 +172,7 @@ pub async fn clean_up(db: &Db, now: Timestamp, ttl: Duration) -> Result<u64, DbE
     Ok(tokens + sessions + restores)
 }
 
-/// Removes the rows whose `time` lies before `until`.
+/// Deletes the rows whose column `time` is before `until`, in batches.
 async fn remove_in_batches(db: &Db, table: &str, key: &str, time: &str, until: Timestamp) -> Result<u64, DbError> {
     let mut removed = 0;
     loop {

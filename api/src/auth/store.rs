@@ -1,4 +1,4 @@
-//! Accounts in SQL.
+//! Accounts in SQL: sign-up, look-up, row locks, profile changes.
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
@@ -35,7 +35,7 @@ pub struct User {
     pub withdrawn_at: Option<Timestamp>,
 }
 
-/// What a new account needs.
+/// Fields of a new account, validated.
 #[derive(Debug)]
 pub struct NewUser {
     /// Its email.
@@ -72,7 +72,7 @@ impl MaybeContention for AccountError {
 
 const COLUMNS: &str = "id, email, password_hash, nickname, time_zone, week_start, created_at, withdrawn_at";
 
-/// Makes an account and begins its first session.
+/// Creates an account and begins its first session.
 ///
 /// # Errors
 /// See [`AccountError`].
@@ -116,7 +116,7 @@ async fn insert(tx: &mut Tx, user: &User) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Which key collided is asked, not read from the error's text, which differs between databases.
+/// Queries which unique key collided: the text of the error differs between databases.
 async fn find_taken_key(db: &Db, user: &User) -> Result<AccountError, DbError> {
     let email = user.email.as_deref().map(fold);
     let taken: Option<i64> = sql("SELECT 1 FROM users WHERE email_key = ?").bind(email).scalar(db).await?;
@@ -139,7 +139,7 @@ pub async fn active_user(executor: impl Executor, id: Uuid) -> Result<Option<Use
     Ok(user(executor, id).await?.filter(|user| user.withdrawn_at.is_none()))
 }
 
-/// The account with an id, its row locked until the transaction ends.
+/// The account with an id. Its row is locked until the transaction ends.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -148,7 +148,7 @@ pub async fn lock_user(tx: &mut Tx, id: Uuid) -> Result<Option<User>, DbError> {
     sql(select).bind(id).optional(tx).await
 }
 
-/// The account with an id, unless it was withdrawn, its row locked until the transaction ends.
+/// The account with an id, unless it was withdrawn. Its row is locked until the transaction ends.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -156,7 +156,7 @@ pub async fn lock_active_user(tx: &mut Tx, id: Uuid) -> Result<Option<User>, DbE
     Ok(lock_user(tx, id).await?.filter(|user| user.withdrawn_at.is_none()))
 }
 
-/// The account with an email, whatever its case.
+/// The account with an email, compared case-insensitively.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -164,7 +164,7 @@ pub async fn user_by_email(executor: impl Executor, email: &str) -> Result<Optio
     sql(format!("SELECT {COLUMNS} FROM users WHERE email_key = ?")).bind(fold(email)).optional(executor).await
 }
 
-/// Changes what is given of a profile. Returns the account after that, or `None` if it is gone.
+/// Changes the given fields of a profile. Returns the account after the change, or `None` if it is gone.
 ///
 /// # Errors
 /// [`AccountError::NicknameTaken`], or the database's.

@@ -1,4 +1,4 @@
-//! The rows of the ledger, and their sums by day.
+//! Ledger of awards in SQL, and its sums by day.
 
 use common::db::{DbError, Executor, Tx, sql};
 use uuid::Uuid;
@@ -6,16 +6,16 @@ use uuid::Uuid;
 use super::{cause::Cause, rules, streaks};
 use crate::{calendar::Calendar, day::Day, monsters};
 
-/// What was awarded for something.
+/// An award.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Award {
-    /// Before the day's cap.
+    /// Amount before the day's cap.
     pub entitled: i64,
-    /// What was given of it.
+    /// Amount given after the cap.
     pub amount: i64,
 }
 
-/// What a user has done on one day.
+/// Sums of a user's day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sum {
     /// Completed actions.
@@ -33,7 +33,7 @@ struct Taken {
     amount: i64,
 }
 
-/// What a user has done on a day.
+/// The sums of a user's day.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -42,7 +42,7 @@ pub async fn sum(executor: impl Executor, user: Uuid, day: Day) -> Result<Sum, D
     Ok(select.bind(user).bind(day).optional(executor).await?.unwrap_or_default())
 }
 
-/// What was awarded for a cause; nothing if it was not awarded.
+/// The award for a cause; zero if there is none.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -51,7 +51,7 @@ pub async fn given(executor: impl Executor, workout: Uuid, cause: Cause) -> Resu
     Ok(select.bind(workout).bind(cause).optional(executor).await?.unwrap_or_default())
 }
 
-/// On which day something was awarded.
+/// The day of the award for a cause.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -60,7 +60,7 @@ pub async fn day_of(executor: impl Executor, workout: Uuid, cause: Cause) -> Res
     select.bind(workout).bind(cause).scalar(executor).await
 }
 
-/// Awards what a cause is worth, cut to what is left of the day, and counts it on the user's today.
+/// Awards `entitled` for a cause, cut to what is left of the day's cap, and adds it to the sums of the user's today.
 ///
 /// # Errors
 /// [`DbError::UniqueViolation`] if the cause was awarded before.
@@ -90,7 +90,7 @@ pub async fn give(
     Ok(award)
 }
 
-/// Takes back what was awarded for one action of a workout. Returns how much that was.
+/// Takes back the award for a cause. Returns its amount.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -101,7 +101,7 @@ pub async fn take_back(tx: &mut Tx, calendar: &Calendar, workout: Uuid, cause: C
     subtract(tx, calendar, taken).await
 }
 
-/// Takes back everything that was awarded for the actions of an open workout. Returns how much that was.
+/// Takes back all awards of an open workout. Returns their amount.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -113,7 +113,7 @@ pub async fn take_back_all(tx: &mut Tx, calendar: &Calendar, workout: Uuid) -> R
     subtract(tx, calendar, taken).await
 }
 
-/// At most as many days as a workout has actions, and nearly always one.
+/// Subtracts awards from the sums of their days: at most as many days as a workout has actions, nearly always one.
 async fn subtract(tx: &mut Tx, calendar: &Calendar, taken: Vec<Taken>) -> Result<i64, DbError> {
     let mut total = 0;
     for Taken { day, actions, amount } in taken {
@@ -124,7 +124,7 @@ async fn subtract(tx: &mut Tx, calendar: &Calendar, taken: Vec<Taken>) -> Result
     Ok(total)
 }
 
-/// Changes the sums of a day. A day without anything has no row and belongs to no streak.
+/// Changes the sums of a day. A day whose counts are zero has no row and belongs to no streak.
 async fn add_to_day(tx: &mut Tx, user: Uuid, day: Day, change: Sum) -> Result<(), DbError> {
     let updated =
         sql("UPDATE active_days SET actions = actions + ?, routines = routines + ?, experience = experience + ? \

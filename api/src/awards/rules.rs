@@ -1,18 +1,18 @@
-//! How much experience there is.
+//! Amounts of experience and the cap of a day. Pure functions.
 
-/// For a completed action.
+/// Experience for a completed action.
 pub const ACTION: i64 = 100;
-/// For each action of a finished workout.
+/// Experience for finishing, per action of the workout.
 const FINISH_PER_ACTION: i64 = 20;
-/// On one day in all, at most.
+/// Experience of a day, at most.
 pub const DAY_CAP: i64 = 2_000;
 
-/// For finishing a workout of so many actions.
+/// Experience for finishing a workout of `actions` actions.
 pub fn finish(actions: usize) -> i64 {
     i64::try_from(actions).unwrap_or(i64::MAX / FINISH_PER_ACTION) * FINISH_PER_ACTION
 }
 
-/// What is awarded of `entitled` on a day that has brought `so_far`.
+/// The part of `entitled` that the cap allows on a day that has already brought `so_far`.
 pub fn cut(entitled: i64, so_far: i64) -> i64 {
     entitled.min(DAY_CAP - so_far).max(0)
 }

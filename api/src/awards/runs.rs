@@ -1,8 +1,8 @@
-//! Runs of active days: how a day joins and splits them.
+//! Streaks as intervals: merging and splitting when a day becomes active or inactive. Pure functions.
 
 use crate::day::Day;
 
-/// An unbroken run of active days.
+/// Interval of consecutive active days, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Run {
     /// Its first day.
@@ -12,13 +12,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// How many days it has.
+    /// Number of days.
     pub const fn length(&self) -> i64 {
         self.last_day.0 - self.first_day.0 + 1
     }
 }
 
-/// The runs after a day became active.
+/// The intervals after a day became active.
 pub fn with(runs: &[Run], day: Day) -> Vec<Run> {
     let mut all = Run { first_day: day, last_day: day };
     let mut kept = Vec::new();
@@ -34,7 +34,7 @@ pub fn with(runs: &[Run], day: Day) -> Vec<Run> {
     kept
 }
 
-/// The runs after a day was emptied.
+/// The intervals after a day became inactive.
 pub fn without(runs: &[Run], day: Day) -> Vec<Run> {
     let parts = |run: &Run| {
         let before = Run { last_day: run.last_day.min(day.plus(-1)), ..*run };

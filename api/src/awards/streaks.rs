@@ -1,4 +1,4 @@
-//! Runs of active days in SQL, kept as they change: reading the longest never looks at all the days of a life.
+//! Streaks in SQL, updated when a day becomes active or inactive, so that reading them never scans all days of a user.
 
 use common::{
     db::{Db, DbError, Tx, sql},
@@ -9,27 +9,27 @@ use uuid::Uuid;
 use super::runs::{self, Run};
 use crate::{calendar::Calendar, day::Day};
 
-/// A user's runs that matter.
+/// Current and longest streak of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Streaks {
-    /// Days of the run that today belongs to or can still go on.
+    /// Length of the streak that today belongs to or can still extend.
     pub current: i64,
-    /// Days of the longest run ever.
+    /// Length of the longest streak.
     pub longest: i64,
 }
 
-/// A day became active.
+/// Adds a day that became active.
 pub(super) async fn add(tx: &mut Tx, user: Uuid, day: Day) -> Result<(), DbError> {
     change(tx, user, day, runs::with).await
 }
 
-/// A day was emptied.
+/// Removes a day that became inactive.
 pub(super) async fn remove(tx: &mut Tx, user: Uuid, day: Day) -> Result<(), DbError> {
     change(tx, user, day, runs::without).await
 }
 
 async fn change(tx: &mut Tx, user: Uuid, day: Day, rule: fn(&[Run], Day) -> Vec<Run>) -> Result<(), DbError> {
-    // Runs never touch each other: the two that end next are all that the day can touch.
+    // Streaks are never adjacent: a day can touch only the two that end next.
     let near =
         sql("SELECT first_day, last_day FROM streaks WHERE user_id = ? AND last_day >= ? ORDER BY last_day LIMIT 2");
     let near: Vec<Run> = near.bind(user).bind(day.plus(-1)).all(&mut *tx).await?;
@@ -59,12 +59,12 @@ struct Row {
     longest: Option<i64>,
 }
 
-/// A user's calendar and streaks: one that ended yesterday is not broken yet. `None`: there is no such account any more.
+/// A user's calendar and streaks; one that ended yesterday still counts as current. `None`: there is no such account.
 ///
 /// # Errors
 /// See [`DbError`].
 pub async fn read(db: &Db, user: Uuid, now: Timestamp) -> Result<Option<(Calendar, Streaks)>, DbError> {
-    // Each subquery reads one row of an index, where MAX() may read all streaks of a life.
+    // Each subquery reads one row of an index, where MAX() may read all streaks of the user.
     let select = sql("SELECT u.time_zone, u.week_start, s.last_day, s.length AS last_length, \
          (SELECT length FROM streaks WHERE user_id = ? ORDER BY length DESC LIMIT 1) AS longest \
          FROM users u LEFT JOIN streaks s ON s.user_id = u.id AND s.last_day = \

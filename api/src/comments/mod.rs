@@ -1,4 +1,5 @@
-//! Comments on meetups: everyone reads them, whoever is logged in writes them; the author edits and deletes, the host deletes.
+//! Comments on meetups. Reading is public and writing needs an account; the author edits and deletes, the host
+//! deletes.
 
 pub mod endpoints;
 pub mod model;

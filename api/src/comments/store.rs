@@ -1,4 +1,4 @@
-//! Comments in SQL. The count is on the meetup's row, under its lock.
+//! Comments in SQL. Every change of their number holds the lock of the meetup's row, which has the count.
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
@@ -21,7 +21,7 @@ pub enum CommentError {
     /// There is none with this id, or no such meetup.
     #[error("no such comment")]
     NotFound,
-    /// Someone else wrote it.
+    /// The caller is not its author.
     #[error("someone else wrote it")]
     NotTheAuthor,
     /// The account of the caller was withdrawn.
@@ -138,7 +138,7 @@ pub async fn write(db: &Db, env: &Env, meetup: Uuid, user: Uuid, text: &str) -> 
     })
 }
 
-/// Locks the account of the caller, before the meetup's row as everywhere.
+/// Locks the account of the caller: always before the meetup's row.
 async fn lock_author(tx: &mut Tx, user: Uuid) -> Result<(), CommentError> {
     accounts::lock_active_user(tx, user).await?.map(drop).ok_or(CommentError::NoAccount)
 }
@@ -149,7 +149,7 @@ async fn adjust_count(tx: &mut Tx, meetup: Uuid, by: i64) -> Result<(), DbError>
     Ok(())
 }
 
-/// Changes a comment of one's own.
+/// Edits a comment; its author only.
 ///
 /// # Errors
 /// See [`CommentError`].
@@ -166,7 +166,7 @@ pub async fn edit(db: &Db, env: &Env, id: Uuid, user: Uuid, text: &str) -> Resul
     })
 }
 
-/// Deletes a comment: its author, or the host of the meetup.
+/// Deletes a comment; its author or the host of the meetup only.
 ///
 /// # Errors
 /// See [`CommentError`].
@@ -178,7 +178,7 @@ pub async fn delete(db: &Db, id: Uuid, user: Uuid) -> Result<(), CommentError> {
         if comment.user.id != user && meetup.host_id != user {
             return Err(CommentError::NotTheAuthor);
         }
-        // Another may have deleted it before the lock was had.
+        // Another request may have deleted it while this one waited for the lock.
         if sql("DELETE FROM comments WHERE id = ?").bind(id).run(&mut *tx).await? == 0 {
             return Err(CommentError::NotFound);
         }

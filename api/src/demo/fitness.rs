@@ -1,6 +1,6 @@
-//! Months of workouts for demo people.
+//! Workouts, awards, streaks and monsters of demo accounts over months.
 //!
-//! Each lives day by day after the rules that the service itself keeps; only the rows are written in batches.
+//! Each account is simulated day by day with the rules of the service itself; only the rows are written in batches.
 
 use chrono_tz::Tz;
 use common::{
@@ -37,10 +37,10 @@ use crate::{
     workouts::rules::CompletionMask,
 };
 
-/// People whose rows are written together.
+/// Accounts whose rows are written in one batch.
 const PEOPLE: usize = 200;
 
-/// What people did, as rows.
+/// Rows of all fitness tables.
 struct Rows {
     routines: Table,
     progress: Table,
@@ -84,7 +84,7 @@ impl Rows {
         }
     }
 
-    /// What others refer to comes first.
+    /// Ordered so that referenced rows come first.
     fn tables(&self) -> [&Table; 7] {
         let Self { routines, progress, workouts, awards, days, streaks, monsters } = self;
         [routines, progress, workouts, awards, days, streaks, monsters]
@@ -98,7 +98,7 @@ impl Rows {
     }
 }
 
-/// Lets everyone live `days` days until now.
+/// Simulates the last `days` days of every account.
 pub(super) async fn fill(
     backends: &Backends,
     accounts: &[Account],
@@ -117,7 +117,7 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// The time that people live.
+/// Simulated period in a time zone.
 struct Period {
     now: Timestamp,
     zone: Tz,
@@ -145,7 +145,7 @@ struct GrowingMonster {
     drawn_at: Timestamp,
 }
 
-/// One person's life.
+/// Simulation of one account.
 struct Simulation<'a> {
     user: Uuid,
     ids: &'a dyn IdSource,
@@ -184,7 +184,7 @@ impl<'a> Simulation<'a> {
         let today = Day::at(time.now, time.zone);
         let first = today.plus(1 - time.days);
         self.choose_routine(time.midnight(first).min(time.now));
-        // One in six is keen; the others have better and worse days.
+        // One in six works out nearly every day; the others at random.
         let keen = self.rng.random_bool(1.0 / 6.0);
         let diligence = if keen { 0.95 } else { self.rng.random_range(0.15..0.85) };
         for day in (first.0..=today.0).map(Day) {
@@ -196,7 +196,7 @@ impl<'a> Simulation<'a> {
         self.write_rest();
     }
 
-    /// Makes both presets one's own, and one of them the main routine.
+    /// Adds both presets as routines, one of them as the main routine.
     fn choose_routine(&mut self, at: Timestamp) {
         for preset in &PRESETS {
             let id = if preset.id == self.preset.id { self.routine } else { self.ids.next_id() };
@@ -229,7 +229,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Goes on with the open workout, or begins one. Returns whether it was finished.
+    /// Continues the open workout, or begins one. Returns whether it was finished.
     fn work_out(&mut self, day: Day, at: &mut Timestamp, sum: &mut Sum) -> bool {
         if self.monster.is_none() {
             self.draw(*at);
@@ -320,7 +320,7 @@ impl<'a> Simulation<'a> {
         ]);
     }
 
-    /// Writes what is still under way.
+    /// Writes the open workout, the growing monster, the streaks and the progress.
     fn write_rest(mut self) {
         if let Some(workout) = self.workout.take() {
             self.write_workout(&workout, None);

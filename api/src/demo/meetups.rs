@@ -1,4 +1,4 @@
-//! Demo meetups around Seoul: ahead, near, under way, over and cancelled.
+//! Demo meetups around Seoul in every state, with members, waiting lists and reactions.
 
 use std::time::Duration;
 
@@ -33,14 +33,14 @@ use crate::{
     },
 };
 
-/// How long before its beginning a meetup is opened, at most.
+/// The longest time between opening and beginning of a meetup.
 const AHEAD: Duration = Duration::from_secs(21 * 86_400);
 /// Meetups begin at full and half hours.
 const HALF_HOUR_MS: i64 = 30 * 60 * 1_000;
-/// People who wait for a place, at most.
+/// People on a waiting list, at most.
 const WAITING: usize = 6;
 
-/// Where a demo meetup is in its life.
+/// State of a demo meetup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Begins in two days at the earliest, so that its room can be written to for as long as the tokens are valid.
@@ -52,17 +52,17 @@ enum Phase {
     Cancelled,
 }
 
-/// What there is besides the meetups ahead.
+/// States of the meetups that are added to the upcoming ones, in turn.
 const BESIDES: [Phase; 5] = [Phase::Over, Phase::UnderWay, Phase::Cancelled, Phase::Over, Phase::Near];
 
-/// A demo meetup. Members and people waiting are places in the list of accounts, with the moment when they came.
+/// A demo meetup. Members and waiting people are indexes into the list of accounts, with the moment of joining.
 pub(super) struct DemoMeetup {
     pub(super) id: Uuid,
-    /// In the order in which they came, the host first.
+    /// In the order of joining, the host first.
     pub(super) members: Vec<(usize, Timestamp)>,
-    /// When its room was closed, and why.
+    /// When its room was closed, and the reason.
     pub(super) closed: Option<(Timestamp, CloseReason)>,
-    /// Until when people talk in its room.
+    /// End of the conversations in its room.
     pub(super) until: Timestamp,
     phase: Phase,
     waiting: Vec<(usize, Timestamp)>,
@@ -70,12 +70,12 @@ pub(super) struct DemoMeetup {
 }
 
 impl DemoMeetup {
-    /// Whether its room can be written to for a day at least.
+    /// Whether its room accepts messages for a day at least.
     pub(super) fn stays_open(&self) -> bool {
         self.phase == Phase::Ahead
     }
 
-    /// When it was opened: its host came first.
+    /// When it was opened: the host joined then.
     pub(super) fn opened_at(&self) -> Timestamp {
         self.members[0].1
     }
@@ -96,7 +96,7 @@ impl DemoMeetup {
     }
 }
 
-/// The meetups that were asked for, all ahead, and half as many besides; in the order in which they were opened.
+/// The meetups of the plan, all upcoming, and half as many in other states, in the order of opening.
 pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<DemoMeetup> {
     let besides = BESIDES.into_iter().cycle().take(plan.meetups.div_ceil(2));
     let phases = std::iter::repeat_n(Phase::Ahead, plan.meetups).chain(besides);
@@ -104,7 +104,7 @@ pub(super) fn draw(plan: Plan, env: &Env, rng: &mut StdRng) -> Vec<DemoMeetup> {
     let mut meetups: Vec<DemoMeetup> =
         phases.enumerate().map(|(number, phase)| draw_one(plan, number, phase, now, rng)).collect();
     meetups.sort_by_key(DemoMeetup::opened_at);
-    // Lists take the order of the ids for that of opening.
+    // Lists sort by id for the order of opening.
     for meetup in &mut meetups {
         meetup.id = env.ids.next_id();
     }
@@ -124,7 +124,7 @@ fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut S
         Phase::Cancelled => Some((between(rng, opened_at, now), CloseReason::Cancelled)),
     };
     let until = closed.map_or(now, |(at, _)| at);
-    // A third is full, and others would come too; a third has places left; and a third takes everybody.
+    // One third is full with a waiting list, one third has free places, one third has no limit.
     let (capacity, waiting) = match number % 3 {
         0 => (Some(plan.members), rng.random_range(1..=WAITING).min(plan.users - plan.members)),
         1 => (Some(plan.members + rng.random_range(1..=20)), 0),
@@ -140,7 +140,7 @@ fn draw_one(plan: Plan, number: usize, phase: Phase, now: Timestamp, rng: &mut S
     DemoMeetup { id: Uuid::nil(), members, closed, until, phase, waiting, new }
 }
 
-/// Where and what for, with the times to be set.
+/// Texts and place; the times are set by the caller.
 fn new_meetup(words: &words::MeetupWords, number: usize, rng: &mut StdRng) -> NewMeetup {
     let place = words::place(rng);
     let region =
@@ -151,7 +151,7 @@ fn new_meetup(words: &words::MeetupWords, number: usize, rng: &mut StdRng) -> Ne
         name: place.name.to_owned(),
         road_address: place.road_address.to_owned(),
         lot_address: place.lot_address.to_owned(),
-        // Not everyone meets at the very same spot.
+        // Spread the meetups around each place.
         latitude: place.latitude + rng.random_range(-0.004..0.004),
         longitude: place.longitude + rng.random_range(-0.004..0.004),
         region,
@@ -169,7 +169,7 @@ fn new_meetup(words: &words::MeetupWords, number: usize, rng: &mut StdRng) -> Ne
     }
 }
 
-/// When a meetup begins and ends.
+/// Begin and end of a meetup.
 fn times(
     phase: Phase,
     now: Timestamp,
@@ -201,7 +201,7 @@ fn times(
     (starts_at, if phase == Phase::Over { ends_at.min(now) } else { ends_at })
 }
 
-/// Writes meetups with their people, likes and comments.
+/// Inserts meetups with their members, likes and comments.
 pub(super) async fn insert(
     backends: &Backends,
     meetups: &[DemoMeetup],
@@ -224,7 +224,7 @@ pub(super) async fn insert(
         }
     }
     transaction!(backends.db, |tx| async {
-        // What others refer to comes first.
+        // Referenced rows come first.
         for table in [&rows, &terms, &members, &reactions.likes, &reactions.comments] {
             table.insert(tx).await?;
         }

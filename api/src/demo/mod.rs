@@ -1,8 +1,9 @@
-//! Believable data for trying the service and for load tests: people and what they did, meetups around Seoul, talkative rooms.
+//! Demo data for trials and load tests: accounts with months of activity, meetups around Seoul, and rooms with
+//! conversations.
 //!
-//! `people.rs` makes accounts, and `fitness.rs` lets them work out for months; `meetups.rs` thinks up meetups, `reactions.rs`
-//! who likes and comments on them, `talk.rs` what is said in their rooms; `words.rs` holds the words. Rows are collected in
-//! `table.rs`.
+//! `plan.rs` has the size and the errors. `people.rs` makes accounts, `fitness.rs` their workouts, `meetups.rs`
+//! meetups with members, `reactions.rs` likes and comments, `talk.rs` the rooms' logs. Below them: `words.rs` (texts),
+//! `time.rs` (random moments), `table.rs` (batched inserts). All randomness comes from one seeded generator.
 
 mod fitness;
 mod meetups;
@@ -26,14 +27,14 @@ pub use self::plan::{DemoError, PASSWORD, Plan};
 use self::{meetups::DemoMeetup, people::Account};
 use crate::problem::Failure;
 
-/// How long the access tokens of the list are valid.
+/// Validity of the access tokens in the list.
 pub const TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
-/// Meetups written together.
+/// Meetups written in one batch.
 const TOGETHER: usize = 200;
 /// Days of workouts, at most.
 const MAX_DAYS: u32 = 1_000;
 
-/// Whether the profile takes demo data.
+/// Checks that the profile allows demo data.
 ///
 /// # Errors
 /// [`DemoError::Production`].
@@ -41,8 +42,8 @@ pub fn check(config: &Config) -> Result<(), DemoError> {
     if config.profile == Profile::Production { Err(DemoError::Production) } else { Ok(()) }
 }
 
-/// Adds demo data and writes a line `user_id,nickname,access_token,room_id` for each membership of the meetups
-/// ahead to `tokens`.
+/// Adds demo data, and writes a line `user_id,nickname,access_token,room_id` to `tokens` for each membership of an
+/// upcoming meetup.
 ///
 /// # Errors
 /// See [`DemoError`]. What was committed before stays.

@@ -1,4 +1,4 @@
-//! Who the demo people are.
+//! Demo accounts, each with a session.
 
 use chrono_tz::Tz;
 use common::{
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::auth::{passwords::Passwords, rules::DEFAULT_WEEK_START};
 
-/// Accounts written together.
+/// Accounts written in one batch.
 const TOGETHER: usize = 5_000;
 const USERS: [&str; 9] =
     ["id", "email", "email_key", "password_hash", "nickname", "nickname_key", "time_zone", "week_start", "created_at"];
 const SESSIONS: [&str; 5] = ["id", "user_id", "device", "created_at", "last_used_at"];
-/// Where those live who do not live in Korea.
+/// Time zones of accounts outside Korea.
 const ABROAD: [Tz; 5] =
     [Tz::Asia__Tokyo, Tz::America__Los_Angeles, Tz::America__New_York, Tz::Europe__London, Tz::Australia__Sydney];
 
@@ -37,16 +37,16 @@ pub(super) struct Account {
     pub(super) zone: Tz,
 }
 
-/// What all accounts of a run have in common.
+/// Values that all accounts of a run share.
 struct Shared {
-    /// Keeps the names of one run apart from those of another.
+    /// Part of every name, so that the names of two runs differ.
     name: String,
     password_hash: String,
     now: Timestamp,
     days: u32,
 }
 
-/// Makes the accounts, logged in.
+/// Inserts the accounts with a session each.
 pub(super) async fn make(backends: &Backends, plan: Plan, rng: &mut StdRng) -> Result<Vec<Account>, DemoError> {
     let ids = &backends.env.ids;
     let run = Shared {
@@ -79,7 +79,7 @@ impl Shared {
     fn user(&self, number: usize, account: &Account, rng: &mut StdRng) -> Vec<Value> {
         let (email, name) = (format!("demo-{}-{number}@example.com", self.name), &account.person.nickname);
         let sunday = rng.random_bool(0.3);
-        // Everyone is there before their first day.
+        // Accounts are older than their first simulated day.
         let created_at = self.now - DAY * self.days - DAY.mul_f64(rng.random());
         vec![
             account.person.id.into(),

@@ -1,4 +1,4 @@
-//! Size of the demo data, and why it cannot be made.
+//! Size of the demo data, and the error of making it.
 
 use std::io;
 
@@ -14,24 +14,24 @@ pub const PASSWORD: &str = "mingizuk-demo-1";
 pub struct Plan {
     /// Accounts.
     pub users: usize,
-    /// Meetups ahead, each with a room that can be written to for as long as the tokens are valid. Half as many besides are
-    /// near, under way, over or cancelled.
+    /// Upcoming meetups whose rooms accept messages for as long as the tokens are valid. Half as many are added that
+    /// begin soon, are under way, have ended or are cancelled.
     pub meetups: usize,
     /// Members of each meetup, its host among them.
     pub members: usize,
-    /// Days that everyone has had an account and worked out on, more or less often.
+    /// Age of every account in days; workouts are spread over them.
     pub days: u32,
-    /// The same seed on an empty database makes the same people say the same things.
+    /// Seed: the same seed on an empty database makes the same data.
     pub seed: u64,
 }
 
-/// Why there is no demo data.
+/// Why demo data was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The profile is production.
     #[error("demo data is refused in the production profile (MINGIZUK_ENV)")]
     Production,
-    /// The numbers do not fit each other.
+    /// The numbers contradict each other.
     #[error("--members must be between 1 and --users, --users at most 1,000,000, and --days at most 1,000")]
     Plan,
     /// The database.

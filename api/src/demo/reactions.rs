@@ -1,4 +1,4 @@
-//! What people think of the demo meetups: likes and comments.
+//! Likes and comments of demo meetups.
 
 use common::{ids::Env, time::Timestamp};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
@@ -10,14 +10,14 @@ use super::{people::Account, table::Table, time::moments, words};
 const LIKES: usize = 12;
 const COMMENTS: usize = 6;
 
-/// Who likes some meetups, and who says what about them.
+/// Rows of likes and comments.
 pub(super) struct Reactions {
     pub(super) likes: Table,
     pub(super) comments: Table,
 }
 
 impl Reactions {
-    /// None yet.
+    /// Without rows.
     pub(super) fn new() -> Self {
         let comments = ["id", "meetup_id", "user_id", "text", "created_at", "updated_at"];
         Self {
@@ -26,8 +26,8 @@ impl Reactions {
         }
     }
 
-    /// Lets some of the accounts like a meetup, each once, and comment on it, from when it was opened until now. Returns the
-    /// numbers of likes and comments.
+    /// Adds random likes, one an account at most, and comments to a meetup, from when it was opened until now. Returns
+    /// the numbers of likes and comments.
     pub(super) fn draw(
         &mut self,
         (meetup, opened_at): (Uuid, Timestamp),

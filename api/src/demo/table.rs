@@ -1,4 +1,4 @@
-//! Rows that are made in memory and inserted many at a time.
+//! Rows of one table, collected in memory and inserted in batches.
 
 use common::db::{DbError, Tx, Value, insert_rows};
 
@@ -10,7 +10,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// No rows yet, each to have a value for each of the columns.
+    /// Without rows. Each row has a value for each of the columns.
     pub(super) fn new(name: &'static str, columns: &[&'static str]) -> Self {
         Self { name, columns: columns.to_vec(), rows: Vec::new() }
     }
@@ -20,14 +20,14 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Adds a row that names its columns: all rows the same ones.
+    /// Adds a row with named columns, which are the same for all rows.
     pub(super) fn push_named(&mut self, row: impl IntoIterator<Item = (&'static str, Value)>) {
         let (columns, row) = row.into_iter().unzip();
         self.columns = columns;
         self.rows.push(row);
     }
 
-    /// Inserts what was added; may be repeated with the transaction.
+    /// Inserts the rows; may be repeated with the transaction.
     pub(super) async fn insert(&self, tx: &mut Tx) -> Result<(), DbError> {
         insert_rows(tx, self.name, &self.columns, self.rows.clone()).await
     }

@@ -1,4 +1,4 @@
-//! What is said in the demo rooms: who joins, what the host announces, conversations, and how it ends.
+//! Logs of the demo rooms: joins, a notice, conversations, and the closing entry.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::{
     words,
 };
 
-/// Rooms that are written at the same time.
+/// Rooms written concurrently.
 const TOGETHER: usize = 16;
 /// Conversations in a room and messages of each, at most.
 const CONVERSATIONS: usize = 8;
@@ -46,7 +46,7 @@ async fn append_all(rooms: &dyn RoomStore, room: Uuid, drafts: Vec<Draft>) -> Re
     rooms.append_all(room, drafts).await?.into_iter().try_for_each(|outcome| Ok(outcome.map(drop)?))
 }
 
-/// The log of a room that is thought up.
+/// Log of a demo room.
 struct Log<'a> {
     meetup: &'a DemoMeetup,
     accounts: &'a [Account],
@@ -55,11 +55,11 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// Everything in the order in which it happened.
+    /// All entries in the order of time.
     fn draw(mut self) -> Vec<Draft> {
         let mut drafts: Vec<Draft> = self.meetup.members[1..].iter().map(|member| self.join(*member)).collect();
         drafts.extend(self.notice());
-        // The fewer people there are, the less is said.
+        // Small rooms have fewer conversations.
         let conversations = self.rng.random_range(1..=CONVERSATIONS.min(1 + self.meetup.members.len() / 4));
         for at in moments(self.rng, self.meetup.opened_at(), self.meetup.until, conversations) {
             self.converse(at, &mut drafts);
@@ -76,7 +76,7 @@ impl Log<'_> {
         Draft { author: SYSTEM, role: Role::Host, nonce: None, at, body }
     }
 
-    /// What two thirds of the hosts announce.
+    /// A notice, in two thirds of the rooms.
     fn notice(&mut self) -> Option<Draft> {
         let (host, opened_at) = self.meetup.members[0];
         let user = self.accounts[host].person.clone();
@@ -86,7 +86,7 @@ impl Log<'_> {
         self.rng.random_bool(2.0 / 3.0).then_some(Draft { author, role: Role::Host, nonce: None, at, body })
     }
 
-    /// A conversation of those who are there by then.
+    /// Adds a conversation of the members at that time.
     fn converse(&mut self, mut at: Timestamp, drafts: &mut Vec<Draft>) {
         let there = self.meetup.members.partition_point(|(_, since)| *since <= at).max(1);
         for _ in 0..self.rng.random_range(2..=MESSAGES) {

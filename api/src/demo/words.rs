@@ -1,4 +1,4 @@
-//! What demo people are called, where they meet and what they say.
+//! Texts of the demo data: nicknames, places, meetups, messages.
 
 use rand::{Rng, seq::IndexedRandom};
 
@@ -39,7 +39,7 @@ const ANIMALS: [&str; 16] = [
     "곰",
 ];
 
-/// A place where people meet.
+/// A place of meetups.
 pub(super) struct Place {
     pub(super) name: &'static str,
     pub(super) road_address: &'static str,
@@ -50,7 +50,7 @@ pub(super) struct Place {
     pub(super) longitude: f64,
 }
 
-/// A meetup, and the hours of the day at which it may begin.
+/// Texts of a meetup, and the hours at which it may begin.
 pub(super) struct MeetupWords {
     pub(super) title: &'static str,
     pub(super) description: &'static str,
@@ -191,33 +191,33 @@ const LINES: [&str; 16] = [
     "몬스터가 한 단계 자랐어요 🎉",
 ];
 
-/// A nickname of at most 16 characters that no other of this or another run has.
+/// A nickname of at most 16 characters, unique within and across runs.
 pub(super) fn nickname(rng: &mut impl Rng, run: &str, number: usize) -> String {
     let (manner, animal) = (pick(rng, &MANNERS), pick(rng, &ANIMALS));
     format!("{manner}{animal}{run}{number:x}")
 }
 
-/// Somewhere in Seoul.
+/// A random place in Seoul.
 pub(super) fn place(rng: &mut impl Rng) -> &'static Place {
     PLACES.choose(rng).unwrap_or(&PLACES[0])
 }
 
-/// Something to meet for.
+/// A random meetup.
 pub(super) fn meetup(rng: &mut impl Rng) -> &'static MeetupWords {
     MEETUPS.choose(rng).unwrap_or(&MEETUPS[0])
 }
 
-/// What someone says about a meetup.
+/// A random comment.
 pub(super) fn comment(rng: &mut impl Rng) -> &'static str {
     pick(rng, &COMMENTS)
 }
 
-/// What a host wants everyone to know.
+/// A random notice.
 pub(super) fn notice(rng: &mut impl Rng) -> &'static str {
     pick(rng, &NOTICES)
 }
 
-/// Something to say.
+/// A random message.
 pub(super) fn line(rng: &mut impl Rng) -> &'static str {
     pick(rng, &LINES)
 }

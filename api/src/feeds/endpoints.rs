@@ -18,9 +18,9 @@ use crate::{
     tags::{BASE, Tag},
 };
 
-/// How long what is over stays in a feed.
+/// How long ended meetups stay in a feed.
 const PAST: Duration = Duration::from_secs(30 * 86_400);
-/// The end of a feed's address.
+/// Suffix of a feed's address.
 const SUFFIX: &str = ".ics";
 
 /// The operations.
@@ -40,9 +40,9 @@ impl Example for CalendarFeed {
     }
 }
 
-/// What clients reach the service as.
+/// Base URL under which clients reach the service.
 fn public_url(cx: &Context, request: &Request) -> String {
-    // In production something in front terminates TLS, and the address is a secret.
+    // In production a proxy terminates TLS, and the address is a secret.
     let scheme = if cx.config.profile == Profile::Production { "https" } else { "http" };
     let named = || format!("{scheme}://{}", request.header(header::HOST).unwrap_or("127.0.0.1"));
     cx.config.public_url.clone().map_or_else(named, |url| url.trim_end_matches('/').to_owned())

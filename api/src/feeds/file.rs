@@ -1,4 +1,4 @@
-//! Meetups as iCalendar files.
+//! iCalendar files of meetups (RFC 5545).
 
 use common::time::Timestamp;
 use icalendar::{Calendar, Component, Event, EventLike, EventStatus};
@@ -28,7 +28,7 @@ impl CalendarFile {
     }
 }
 
-/// The `UID` is the meetup's for good and `LAST-MODIFIED` moves on, so that a program updates what it has (RFC 5545,
+/// The `UID` never changes and `LAST-MODIFIED` advances, so that a program updates the event it has (RFC 5545,
 /// sections 3.8.4.7 and 3.8.7.3).
 fn event(meetup: &Meetup, now: Timestamp) -> Event {
     let place = &meetup.place;
@@ -47,7 +47,7 @@ fn event(meetup: &Meetup, now: Timestamp) -> Event {
         .add_property("GEO", format!("{};{}", place.latitude, place.longitude))
         .starts(meetup.starts_at.to_utc())
         .status(if meetup.state == State::Cancelled { EventStatus::Cancelled } else { EventStatus::Confirmed });
-    // Where there is an end, it is later than the start (section 3.8.2.2), in whole seconds.
+    // An end must be later than the start (section 3.8.2.2), in whole seconds.
     if meetup.ends_at.seconds() > meetup.starts_at.seconds() {
         event.ends(meetup.ends_at.to_utc());
     }

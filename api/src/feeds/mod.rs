@@ -1,7 +1,7 @@
-//! Calendars that other programs read (iCalendar, RFC 5545): one meetup as a file, and everything one takes part in as a feed.
+//! Calendar export (iCalendar, RFC 5545): one meetup as a file, and a user's meetups as a feed.
 //!
-//! A feed's address is its only key, for calendar programs send no token. It is secret, shows nothing but the calendar, and a
-//! new password makes it another.
+//! The address of a feed is a secret that grants read access to the calendar only, because calendar programs send no
+//! token. A password change replaces it. `file.rs` writes iCalendar, `store.rs` has the tokens.
 
 pub mod endpoints;
 pub mod file;

@@ -1,4 +1,4 @@
-//! Feeds in SQL.
+//! Tokens of calendar feeds, and the meetups of a feed, in SQL.
 
 use common::{
     db::{Db, DbError, Executor, sql},
@@ -12,7 +12,7 @@ use crate::meetups::row::{COLUMNS, FROM, MeetupRow};
 /// Meetups of a feed, at most.
 const MAX_EVENTS: u32 = 200;
 
-/// The token of a user's feed, which is `new` if there was none.
+/// The token of a user's feed; `new` is stored if there is none.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -23,7 +23,7 @@ pub async fn find_or_create_token(db: &Db, user: Uuid, new: &str, now: Timestamp
     let insert =
         format!("{} INTO calendar_feeds (user_id, token, created_at) VALUES (?, ?, ?)", db.dialect().insert_ignore());
     sql(insert).bind(user).bind(new).bind(now).run(db).await?;
-    // Another request may have been first.
+    // A concurrent request may have stored another token first.
     Ok(find(db, user).await?.unwrap_or_else(|| new.to_owned()))
 }
 
@@ -31,7 +31,7 @@ async fn find(db: &Db, user: Uuid) -> Result<Option<String>, DbError> {
     sql("SELECT CAST(token AS CHAR) FROM calendar_feeds WHERE user_id = ?").bind(user).scalar(db).await
 }
 
-/// Makes a user's feed unreadable; the next one has another address.
+/// Revokes a user's feed; the next one has another address.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -40,7 +40,7 @@ pub async fn revoke(executor: impl Executor, user: Uuid) -> Result<(), DbError> 
     Ok(())
 }
 
-/// Whose feed has a token.
+/// The active owner of a feed's token.
 ///
 /// # Errors
 /// See [`DbError`].

@@ -1,4 +1,4 @@
-//! Months, weeks and series out of days.
+//! Arrangement of days into months, weeks and series. Pure functions.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub fn habits(sums: &BTreeMap<Day, Sum>, first: Day, last: Day) -> Vec<DayOfHabi
     days(first, last).map(habit).collect()
 }
 
-/// Seven days from `from`. The best day is the first of those with the most; there is none if all are empty.
+/// Seven days from `from`. The best day is the first with the highest count; there is none if all are empty.
 pub fn graph(sums: &BTreeMap<Day, Sum>, from: Day, today: Day, by: By) -> Graph {
     let bars: Vec<Bar> = days(from, from.plus(WEEK - 1))
         .map(|day| Bar { day, count: count(of(sums, day), by), today: day == today })
@@ -60,7 +60,7 @@ pub fn graph(sums: &BTreeMap<Day, Sum>, from: Day, today: Day, by: By) -> Graph 
     }
 }
 
-/// None where there is no day to ask for.
+/// The link to the week from `from`; `None` if that day is not valid input.
 fn link(from: Day, by: By) -> Option<String> {
     from.is_valid_input().then(|| format!("{BASE}/history/graph?from={from}&by={}", by.text()))
 }

@@ -1,4 +1,4 @@
-//! Days and weeks in SQL.
+//! Sums of days and weeks in SQL.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct Row {
     experience: i64,
 }
 
-/// What a user did on the days from `first` to `last`; days without anything are absent.
+/// The sums of a user's days from `first` to `last`; inactive days are absent.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -25,8 +25,8 @@ pub async fn days(db: &Db, user: Uuid, first: Day, last: Day) -> Result<BTreeMap
     Ok(by_day(select.bind(user).bind(first).bind(last).all(db).await?))
 }
 
-/// What a user did in each week from the one that begins at `first` to the one that ends at `last`, by their first days;
-/// weeks without anything are absent.
+/// The sums of a user's weeks, by their first days, from the week that begins at `first` to the one that ends at
+/// `last`; inactive weeks are absent.
 ///
 /// # Errors
 /// See [`DbError`].

@@ -1,7 +1,8 @@
-//! What runs by the clock: each job at its times in Seoul, in one process of however many there are.
+//! Scheduled jobs (Asia/Seoul); a lease in SQL lets one replica run each.
 //!
-//! The row of a due time in `job_runs` decides which process runs it, and keeps how it went. A run that was missed, failed,
-//! or broke off with its process is made up for by whichever process looks next: each does at its start and every minute.
+//! The row of a due time in `job_runs` is claimed by one process and records the outcome. A run that was missed,
+//! failed, or died with its process is repeated by the next process that checks: each checks at its start and every
+//! minute. `schedule.rs` has the due times, `store.rs` the leases.
 
 pub mod schedule;
 pub mod store;
@@ -20,7 +21,7 @@ pub enum Job {
     PurgeWithdrawn,
     /// Removes expired tokens and sessions, and the records of old runs.
     CleanUp,
-    /// Tells the rooms of meetups that are over.
+    /// Appends the closing entry to the rooms of ended meetups.
     TellEnded,
     /// Closes rooms for good.
     RetireRooms,
@@ -30,7 +31,7 @@ impl Job {
     /// Every job.
     pub const ALL: [Self; 4] = [Self::PurgeWithdrawn, Self::CleanUp, Self::TellEnded, Self::RetireRooms];
 
-    /// Its name in `job_runs` and in logs.
+    /// Name in `job_runs` and in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::PurgeWithdrawn => "purge_withdrawn",
@@ -49,7 +50,7 @@ impl Job {
         }
     }
 
-    /// Returns how much there was to do, and what was done in words.
+    /// Runs the job. Returns the number of items handled and a summary for the record.
     async fn work(self, cx: &Context) -> Result<(u64, String), JobError> {
         let now = cx.env.clock.now();
         let (count, verb, things) = match self {
@@ -68,7 +69,7 @@ impl Job {
 /// Why a job failed; for the log and the record.
 type JobError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How often a process looks for runs to make up for: every minute, off the times at which jobs are due.
+/// Cron expression of the check for missed runs: every minute, away from the due times.
 const CATCH_UP: &str = "30 * * * * *";
 
 /// How a run ended.
@@ -78,7 +79,7 @@ enum Ended {
     Stopped,
 }
 
-/// Runs a job for its latest due time, unless that is done or another process is at it. Returns whether it ran.
+/// Runs a job for its latest due time, unless that is done or another process holds the lease. Returns whether it ran.
 pub async fn run(cx: &Context, job: Job, stop: &CancellationToken) -> bool {
     let due = job.schedule().latest_due(cx.env.clock.now());
     let lease = match store::claim(&cx.db, &cx.env, job.name(), due).await {
@@ -123,7 +124,7 @@ async fn record(cx: &Context, job: Job, lease: &Lease, ended: Ended) -> Result<(
     }
 }
 
-/// Keeps the lease of a run. Returns when another process has taken it over.
+/// Renews the lease of a run. Returns when another process has taken it over.
 async fn taken_over(cx: &Context, lease: &Lease) {
     loop {
         tokio::time::sleep(store::LEASE / 3).await;
@@ -135,7 +136,7 @@ async fn taken_over(cx: &Context, lease: &Lease) {
     }
 }
 
-/// Runs every job at its times until `stop`, beginning with those that were missed; nothing if the configuration says so.
+/// Runs every job at its times until `stop`, missed runs first; none if the configuration disables jobs.
 pub async fn run_configured(cx: Context, stop: CancellationToken) {
     if !cx.config.jobs {
         return;

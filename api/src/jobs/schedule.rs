@@ -1,4 +1,4 @@
-//! When jobs are due.
+//! Due times of jobs. Pure functions.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Seconds, minutes, hours, days, months, days of the week.
+    /// Cron expression: seconds, minutes, hours, days, months, days of the week.
     pub const fn cron(self) -> &'static str {
         match self {
             Self::Daily => "0 0 0 * * *",
@@ -27,7 +27,7 @@ impl Schedule {
         }
     }
 
-    /// The latest time it was due, `now` included.
+    /// The latest due time that is not after `now`.
     pub fn latest_due(self, now: Timestamp) -> Timestamp {
         let round_down = |unit: Duration| {
             let unit = i64::try_from(unit.as_millis()).unwrap_or(1);

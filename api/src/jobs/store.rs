@@ -1,4 +1,4 @@
-//! Runs of jobs in SQL.
+//! Leases and records of job runs in SQL.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use common::{
 };
 use uuid::Uuid;
 
-/// How long runs are remembered.
+/// Retention of run records.
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 /// Characters of an outcome that are kept.
 const OUTCOME_CHARS: usize = 500;
-/// How long a run belongs to its process after it was last heard of.
+/// Duration of a lease after its last renewal.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// How long after a failure a run is tried again.
+/// Pause before a failed run is repeated.
 pub const RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// The run of a job that was due at a time, while it belongs to one process.
+/// Lease of one process on the run of a job for a due time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     job: &'static str,
@@ -26,8 +26,8 @@ pub struct Lease {
     runner: Uuid,
 }
 
-/// Claims a run: the first one to ask gets it, and then whoever comes after a process that has not finished it and let
-/// its lease pass. `None`: it is done, or another process is at it.
+/// Claims a run that nobody has claimed, or whose lease has expired unfinished. `None`: it is finished, or another
+/// process holds the lease.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -55,7 +55,7 @@ pub async fn claim(db: &Db, env: &Env, job: &'static str, due: Timestamp) -> Res
 }
 
 impl Lease {
-    /// Says that the process is still at it. `false`: another has taken the run over.
+    /// Extends the lease. `false`: another process has taken the run over.
     ///
     /// # Errors
     /// See [`DbError`].
@@ -71,7 +71,7 @@ impl Lease {
         Ok(renewed > 0)
     }
 
-    /// Records what a finished run has done.
+    /// Records the outcome of a finished run.
     ///
     /// # Errors
     /// See [`DbError`].
@@ -79,7 +79,7 @@ impl Lease {
         self.end(db, Some(now), now, outcome).await
     }
 
-    /// Records why a run has not finished, and leaves it to whoever asks for it from `again_at` on.
+    /// Records why a run failed, and lets any process claim it from `again_at` on.
     ///
     /// # Errors
     /// See [`DbError`].
@@ -101,7 +101,7 @@ impl Lease {
     }
 }
 
-/// Removes the records of runs that are a month old. Returns how many.
+/// Deletes records older than the retention. Returns the number of rows.
 ///
 /// # Errors
 /// See [`DbError`].

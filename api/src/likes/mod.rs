@@ -1,4 +1,4 @@
-//! Likes of meetups: one a person, counted on the meetup's row under its lock.
+//! Likes of meetups: one for each account, counted on the meetup's row under its lock.
 
 pub mod endpoints;
 pub mod store;

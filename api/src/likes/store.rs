@@ -21,7 +21,7 @@ pub async fn find(executor: impl Executor, meetup: Uuid, user: Uuid) -> Result<b
     Ok(find.scalar::<i64>(executor).await?.is_some())
 }
 
-/// Likes a meetup, or likes it no more; doing so twice is the same as once. Returns how many like it now.
+/// Sets or clears a like; idempotent. Returns the number of likes.
 ///
 /// # Errors
 /// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], or the database's.

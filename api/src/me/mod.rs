@@ -1,4 +1,4 @@
-//! Oneself: the profile, the password, withdrawal, and the export of everything about the caller.
+//! The caller's account: profile, password, withdrawal and purge, and the export of all personal data.
 
 pub mod endpoints;
 pub mod export;

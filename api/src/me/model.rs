@@ -1,4 +1,4 @@
-//! An account as its owner sees it and changes it.
+//! Account as its owner sees and changes it.
 
 use common::time::Timestamp;
 use poem_openapi::{

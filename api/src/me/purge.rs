@@ -1,6 +1,7 @@
-//! Removing accounts whose withdrawal is final, with what is theirs.
+//! Purge of accounts whose withdrawal is final, with their personal data.
 //!
-//! Their chat messages stay, from "탈퇴한 회원", and so do meetups they hosted, for the people who took part.
+//! Chat messages stay, attributed to "탈퇴한 회원", and hosted meetups stay for their members. Every step is idempotent, so
+//! an interrupted purge is completed by the next run.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +23,9 @@ use crate::{
     meetups::{error::MeetupError, members},
 };
 
-/// Accounts or memberships looked at together.
+/// Accounts or memberships of one batch.
 const BATCH: u32 = 100;
-/// The shortest month: no withdrawal becomes final sooner.
+/// Length of the shortest month: no withdrawal becomes final sooner.
 const SHORTEST: std::time::Duration = std::time::Duration::from_secs(28 * 86_400);
 
 /// Why an account could not be purged.
@@ -36,7 +37,7 @@ pub enum PurgeError {
     /// The room log.
     #[error(transparent)]
     Rooms(#[from] RoomError),
-    /// What SQL still had to tell the rooms.
+    /// Entries of the outbox could not be appended.
     #[error(transparent)]
     Relay(#[from] RelayError),
     /// A meetup that could not be left.
@@ -94,14 +95,14 @@ async fn purge(cx: &Context, user: Uuid, withdrawn_at: Timestamp) -> Result<bool
         return Ok(false);
     }
     leave_meetups(cx, user).await?;
-    // What the rooms are still to be told names the person: it must be in the logs before they are rewritten.
+    // Entries still in the outbox name the person: they must be in the logs before these are rewritten.
     cx.relay.drain().await?;
     cx.rooms.anonymise(user).await?;
     transaction!(cx.db, |tx| remove(tx, user))?;
     Ok(true)
 }
 
-/// From here on nobody can log in to the account or restore it: half of it would come back.
+/// Makes log-in and restoration impossible: they would bring back half of the account.
 async fn disable(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<bool, DbError> {
     let found = store::lock_user(tx, user).await?;
     if found.and_then(|user| user.withdrawn_at) != Some(withdrawn_at) {
@@ -115,7 +116,7 @@ async fn disable(tx: &mut Tx, user: Uuid, withdrawn_at: Timestamp) -> Result<boo
     Ok(true)
 }
 
-/// Leaves the meetups that are not over, so that those who wait move up and the rooms are told.
+/// Leaves the meetups that are not over, so that waiting people move up and the rooms get their entries.
 async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
     let mut after = Uuid::nil();
     loop {
@@ -138,7 +139,7 @@ async fn leave_meetups(cx: &Context, user: Uuid) -> Result<(), PurgeError> {
     }
 }
 
-/// Takes the `rows` of a user out of the counts of their meetups: of those alone, however many meetups there are.
+/// Subtracts the `rows` of a user from the counts of their meetups, in batches.
 async fn uncount(tx: &mut Tx, user: Uuid, rows: &str, column: &str) -> Result<(), DbError> {
     let mut after = Uuid::nil();
     loop {
@@ -167,7 +168,7 @@ async fn uncount(tx: &mut Tx, user: Uuid, rows: &str, column: &str) -> Result<()
     }
 }
 
-/// Removes every row of the account. Tables that name it by a foreign key with `ON DELETE CASCADE` follow by themselves.
+/// Deletes every row of the account; tables with `ON DELETE CASCADE` follow.
 async fn remove(tx: &mut Tx, user: Uuid) -> Result<(), DbError> {
     if store::lock_user(tx, user).await?.is_none() {
         return Ok(());

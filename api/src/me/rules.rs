@@ -1,4 +1,4 @@
-//! What may be changed about an account, and when a withdrawal is final.
+//! Validation of profile changes, and the date on which a withdrawal becomes final. Pure functions.
 
 use chrono::{Months, TimeZone};
 use chrono_tz::Asia::Seoul;
@@ -10,7 +10,7 @@ use crate::{
     input::Fields,
 };
 
-/// The changes as they are written; what is wrong with them is noted.
+/// The validated changes; errors are added to `fields`.
 pub fn change(fields: &mut Fields, changes: ProfileChanges) -> ProfileChange {
     let nickname = fields.given("nickname", changes.nickname);
     let time_zone = fields.given("timezone", changes.timezone);
@@ -22,8 +22,7 @@ pub fn change(fields: &mut Fields, changes: ProfileChanges) -> ProfileChange {
     }
 }
 
-/// When one calendar month in Seoul has passed since a withdrawal; the last day of a shorter month stands for the days
-/// that it lacks.
+/// The moment one calendar month (Asia/Seoul) after a withdrawal; in a shorter month, its last day.
 pub fn final_from(withdrawn_at: Timestamp) -> Timestamp {
     let local = withdrawn_at.to_utc().with_timezone(&Seoul).naive_local();
     let later = local.checked_add_months(Months::new(1)).unwrap_or(local);
@@ -42,7 +41,7 @@ mod tests {
             ("2026-01-28T23:00:00+09:00", "2026-02-28T23:00:00+09:00"),
             ("2026-02-28T00:00:00+09:00", "2026-03-28T00:00:00+09:00"),
             ("2026-12-31T23:59:59+09:00", "2027-01-31T23:59:59+09:00"),
-            // Still the last of March in UTC, the first of April in Seoul.
+            // 31 March in UTC, 1 April in Seoul.
             ("2026-03-31T20:00:00Z", "2026-04-30T20:00:00Z"),
         ] {
             let time = |text: &str| text.parse::<Timestamp>().expect("a time");

@@ -1,4 +1,4 @@
-//! Withdrawing an account, and taking that back within a month, in SQL, under the lock of its row.
+//! Withdrawal of an account and its restoration within a month, in SQL, under the lock of its row.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub async fn withdraw(backends: &Backends, user: Uuid) -> Result<(), DbError> {
     })
 }
 
-/// A token that restores a withdrawn account, in place of any earlier one.
+/// Issues a token that restores a withdrawn account; it replaces an earlier one.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -62,7 +62,7 @@ pub async fn issue_restore_token(tx: &mut Tx, env: &Env, user: Uuid) -> Result<S
     Ok(Secret::new(token))
 }
 
-/// Takes a withdrawal back and begins a session; `None` if the token is unknown, expired or used.
+/// Restores an account and begins a session; `None` if the token is unknown, expired or used.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -78,8 +78,8 @@ async fn redeem_token(tx: &mut Tx, hash: &[u8], now: Timestamp) -> Result<Option
     let user: Option<Uuid> =
         sql("SELECT user_id FROM restore_tokens WHERE hash = ?").bind(hash).scalar(&mut *tx).await?;
     let Some(user) = user else { return Ok(None) };
-    // From here on the account's row is locked: of two who show the same token one finds it gone, and so does whoever
-    // comes after the purge has begun.
+    // The account's row is locked from here on: of two requests with the same token one finds it deleted, as does a
+    // request that comes after the purge has begun.
     store::lock_user(tx, user).await?;
     let used =
         sql("DELETE FROM restore_tokens WHERE hash = ? AND expires_at > ?").bind(hash).bind(now).run(&mut *tx).await?;

@@ -10,7 +10,7 @@ pub enum MeetupError {
     /// There is none with this id.
     #[error("no such meetup")]
     NotFound,
-    /// It is over or was called off.
+    /// It has ended or was cancelled.
     #[error("the meetup is over")]
     Over,
     /// The host removed this person before.
@@ -19,19 +19,19 @@ pub enum MeetupError {
     /// The host must hand over first.
     #[error("the host cannot leave")]
     HostCannotLeave,
-    /// The account of whoever asks was withdrawn.
+    /// The account of the caller was withdrawn.
     #[error("no such account")]
     NoAccount,
     /// Only the host may.
     #[error("not the host")]
     NotTheHost,
-    /// The one who is to be the host is no member.
+    /// The new host is not a member.
     #[error("the new host is not a member")]
     HeirNotAMember,
     /// There are more members than the new capacity.
     #[error("more members than places")]
     TooManyMembers,
-    /// It may not be like that.
+    /// The changed meetup is invalid.
     #[error("{0}")]
     Invalid(Box<Failure>),
     /// The database.

@@ -1,20 +1,21 @@
-//! A grid of squares over the globe: which squares lie around a point, so that an index finds what is near.
+//! Spatial index: a grid of cells over the globe, and the cells that a circle or ring covers. Pure functions.
 //!
-//! Flat around the point, which is right within a third of a percent for circles of the size that may be asked for.
+//! The map is treated as flat around the centre, which is accurate to a third of a percent for the largest radius
+//! allowed.
 
-/// Squares in a degree: 2.2 km from south to north.
+/// Cells in a degree: a cell is 2.2 km from south to north.
 const SQUARES: f64 = 50.0;
-/// Squares around the globe.
+/// Cells of a row around the globe.
 const ROW: i32 = 18_000;
 /// Metres of a degree of latitude.
 const DEGREE: f64 = 111_195.0;
-/// Metres by which circles are taken too large and holes too small, rather than miss something by a rounding.
+/// Metres by which circles are enlarged and holes shrunk, so that rounding misses nothing.
 const MARGIN: f64 = 1.0;
-/// How wide the inmost ring is, in metres, and how much further each of the others reaches.
+/// Width of the innermost ring in metres, and the factor by which each next ring is wider.
 const FIRST_RING: f64 = 500.0;
 const WIDER: f64 = 4.0;
 
-/// The square that a point lies in.
+/// The cell of a point.
 pub fn cell(latitude: f64, longitude: f64) -> i64 {
     cell_at(square(latitude + 90.0), square(longitude + 180.0).clamp(0, ROW - 1))
 }
@@ -37,12 +38,12 @@ pub struct Circle {
     pub longitude: f64,
     /// Metres.
     pub radius: f64,
-    /// Metres around the point that are not looked at.
+    /// Radius of the excluded inner circle, in metres.
     pub hole: f64,
 }
 
 impl Circle {
-    /// The circle from a distance on, cut into at most four rings, each much wider than the one inside it.
+    /// The circle from the distance `from` on, as at most four rings of growing width.
     pub fn rings(self, from: f64) -> impl Iterator<Item = Self> {
         let (mut hole, mut reach) = (from, FIRST_RING);
         std::iter::from_fn(move || {
@@ -53,12 +54,12 @@ impl Circle {
         })
     }
 
-    /// What the square of a distance in metres is made of: how much a squared degree north and one east count.
+    /// Factors of a squared degree of latitude and of longitude in a squared distance in metres.
     pub fn weights(&self) -> (f64, f64) {
         (DEGREE * DEGREE, (DEGREE * self.narrowing()).powi(2))
     }
 
-    /// The squares that have something of it, as runs of cells.
+    /// The cells that it touches, as ranges.
     pub fn cells(&self) -> Vec<(i64, i64)> {
         let high = (self.radius + MARGIN) / DEGREE;
         let south = square((self.latitude - high).max(-90.0) + 90.0);
@@ -66,7 +67,7 @@ impl Circle {
         (south..=north).flat_map(|row| self.cells_of_row(row)).collect()
     }
 
-    /// The run of cells in a row of the grid, or the two on either side of the hole.
+    /// The range of cells in a row of the grid, or the two on either side of the hole.
     fn cells_of_row(&self, row: i32) -> impl Iterator<Item = (i64, i64)> {
         let metres_to = |row: i32| (f64::from(row) / SQUARES - 90.0 - self.latitude) * DEGREE;
         let (south, north) = (metres_to(row), metres_to(row + 1));
@@ -74,7 +75,7 @@ impl Circle {
         let wide = self.degrees_east(self.radius + MARGIN, nearest);
         let first = square((self.longitude - wide).max(-180.0) + 180.0);
         let last = square((self.longitude + wide).min(180.0) + 180.0).min(ROW - 1);
-        // The squares that are all hole: those between the first edge and the last edge in it.
+        // The cells entirely within the hole: those between its first and last cell edge.
         let wide = self.degrees_east(self.hole - MARGIN, farthest);
         let (hole_first, hole_end) = (square(self.longitude - wide + 180.0) + 1, square(self.longitude + wide + 180.0));
         let runs =
@@ -83,13 +84,13 @@ impl Circle {
         some.map(move |(first, last)| (cell_at(row, first), cell_at(row, last)))
     }
 
-    /// How many degrees east or west a circle of `radius` reaches, so many metres north or south of the point.
+    /// Degrees of longitude that a circle of `radius` extends at `away` metres north or south of the centre.
     fn degrees_east(&self, radius: f64, away: f64) -> f64 {
         let squared = if radius > away { radius * radius - away * away } else { 0.0 };
         (squared.sqrt() / (DEGREE * self.narrowing())).min(180.0)
     }
 
-    /// How much shorter a degree of longitude is here than at the equator.
+    /// Length of a degree of longitude here, relative to the equator.
     fn narrowing(&self) -> f64 {
         self.latitude.to_radians().cos().max(0.01)
     }

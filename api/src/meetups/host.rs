@@ -32,7 +32,7 @@ async fn lock(tx: &mut Tx, meetup: Uuid, host: Uuid) -> Result<Locked, MeetupErr
     if locked.host_id == host { Ok(locked) } else { Err(MeetupError::NotTheHost) }
 }
 
-/// The meetup, which is not over, and the time: asked for after what may have been a long wait for the lock.
+/// The locked meetup, which is not over, and the time, read after the wait for the lock.
 async fn lock_open(
     tx: &mut Tx,
     outbox: &Outbox<'_>,
@@ -48,7 +48,7 @@ async fn read(tx: &mut Tx, meetup: Uuid) -> Result<MeetupRow, MeetupError> {
     store::find(&mut *tx, meetup).await?.ok_or(MeetupError::NotFound)
 }
 
-/// Changes a meetup that is not over. When it has more places now, those who wait move up.
+/// Changes a meetup that is not over. When it gains places, waiting people move up.
 ///
 /// # Errors
 /// [`MeetupError::Invalid`] if it may not be like that, or why the user may not change it.
@@ -100,7 +100,7 @@ async fn update(tx: &mut Tx, meetup: Uuid, before: &Meetup, after: &NewMeetup, n
     store::insert_terms(tx, meetup, after).await
 }
 
-/// Calls a meetup off. Calling it off twice is the same as once.
+/// Cancels a meetup; idempotent.
 ///
 /// # Errors
 /// Why the user may not.

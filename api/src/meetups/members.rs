@@ -33,17 +33,17 @@ pub struct Locked {
     pub capacity: Option<i64>,
     /// Places taken.
     pub member_count: i64,
-    /// Who waits for one.
+    /// People who wait for a place.
     pub waiting_count: i64,
 }
 
 impl Locked {
-    /// Whether it takes nobody any more.
+    /// Whether it accepts no more members: ended or cancelled.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.cancelled_at.is_some() || self.ends_at <= now
     }
 
-    /// Places that nobody has.
+    /// Free places; `i64::MAX` without a limit.
     pub fn free_places(&self) -> i64 {
         self.capacity.map_or(i64::MAX, |capacity| capacity - self.member_count)
     }
@@ -83,7 +83,7 @@ pub async fn with_row(executor: impl Executor, user: Uuid, meetups: &[Uuid]) -> 
     Ok(found.into_iter().map(|(meetup,)| meetup).collect())
 }
 
-/// Joins a meetup, or its waiting list when it is full. Joining twice is the same as once.
+/// Joins a meetup, or its waiting list when it is full; idempotent.
 ///
 /// # Errors
 /// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], [`MeetupError::Over`], [`MeetupError::Removed`], or the
@@ -175,7 +175,7 @@ async fn after_last_waiting(tx: &mut Tx, meetup: Uuid, now: Timestamp) -> Result
     Ok(last.map_or(now, |last| now.max(Timestamp(last.millis() + 1))))
 }
 
-/// Leaves a meetup or its waiting list; whoever waits longest moves up. Leaving twice is the same as once.
+/// Leaves a meetup or its waiting list; whoever waits longest moves up. Idempotent.
 ///
 /// # Errors
 /// [`MeetupError::NoAccount`], [`MeetupError::NotFound`], [`MeetupError::HostCannotLeave`], or the database's.

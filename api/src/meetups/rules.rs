@@ -17,22 +17,22 @@ const URL_CHARS: usize = 500;
 const NAME_CHARS: usize = 100;
 const REGION_CHARS: usize = 30;
 const KAKAO_ID_CHARS: usize = 30;
-/// How long a meetup may last: it must be over before an account that has withdrawn is purged, and its host with it.
+/// Longest duration of a meetup: it must end before the account of a host who withdraws is purged.
 const LONGEST: Duration = Duration::from_secs(14 * 24 * 3_600);
-/// How many members a meetup may have places for.
+/// Range of the capacity.
 pub const CAPACITY: std::ops::RangeInclusive<u32> = 2..=500;
 
 /// The new meetup with its texts cleaned.
 ///
-/// Notes in `fields` what is wrong with it.
+/// Errors are added to `fields`.
 pub fn validate_new(fields: &mut Fields, new: NewMeetup, now: Timestamp) -> NewMeetup {
     fields.check(new.starts_at > now, "starts_at", "in_the_past");
     clean(fields, new)
 }
 
-/// The meetup as it is to be, with its texts cleaned. What has begun keeps its beginning, and nothing ends in the past.
+/// The changed meetup with its texts cleaned. Once begun, its beginning is fixed; its end must be in the future.
 ///
-/// Notes in `fields` what is wrong with it.
+/// Errors are added to `fields`.
 pub fn apply_changes(fields: &mut Fields, before: &Meetup, changes: MeetupChanges, now: Timestamp) -> NewMeetup {
     let starts_at = fields.given("starts_at", changes.starts_at).unwrap_or(before.starts_at);
     let ends_at = fields.given("ends_at", changes.ends_at).unwrap_or(before.ends_at);
@@ -93,7 +93,7 @@ fn place(fields: &mut Fields, mut place: Place) -> Place {
     place
 }
 
-/// Kakao leaves an address empty where there is none.
+/// A line that may be empty: Kakao leaves an address empty where there is none.
 fn optional_line(fields: &mut Fields, field: &str, value: &str, max: usize) -> String {
     if value.trim().is_empty() { String::new() } else { fields.line(field, value, max) }
 }
@@ -102,7 +102,7 @@ fn https_url(fields: &mut Fields, field: &str, value: &str) -> String {
     url(fields, field, value, &["https://"])
 }
 
-/// Kakao's own pages are given with `http`.
+/// An `http` or `https` URL: Kakao's own pages are `http`.
 fn web_url(fields: &mut Fields, field: &str, value: &str) -> String {
     url(fields, field, value, &["https://", "http://"])
 }

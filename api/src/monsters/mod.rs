@@ -1,6 +1,7 @@
-//! Monsters: one grows with what its user does; grown ones are collected.
+//! Monsters: each user raises one at a time with the experience they earn; grown ones are collected.
 //!
-//! `species.rs` is the catalogue, `rules.rs` how they grow.
+//! `species.rs` is the catalogue, `rules.rs` the growth rules, `store.rs` the SQL. Invariant: experience is never
+//! lost; what a monster cannot take is kept for the next.
 
 pub mod endpoints;
 pub mod model;

@@ -1,9 +1,9 @@
-//! How monsters grow.
+//! Growth of monsters: levels, forms, and feeding. Pure functions.
 
 /// Experience of a level.
 const LEVEL: i64 = 10_000;
 const MAX_LEVEL: i64 = 10;
-/// With so much a monster is grown.
+/// Experience of a grown monster.
 pub const GROWN: i64 = 100_000;
 
 /// The level at an experience, 1 to 10.
@@ -27,16 +27,16 @@ pub const fn next_level_at(experience: i64) -> Option<i64> {
     if level == MAX_LEVEL { None } else { Some(level * LEVEL) }
 }
 
-/// A monster after it was fed, and what was not for it.
+/// Result of feeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fed {
-    /// What it has now.
+    /// Experience of the monster.
     pub experience: i64,
-    /// What is kept for the next one; negative if more was taken back than there was.
+    /// Experience kept for the next one; negative if more was taken back than the monster had.
     pub kept: i64,
 }
 
-/// Feeds a monster, or takes from it what is negative. The sum stays the same.
+/// Adds `food` to a monster, or takes it back if negative. No experience is lost.
 pub fn feed(experience: i64, food: i64) -> Fed {
     let total = experience + food;
     let experience = total.clamp(0, GROWN);

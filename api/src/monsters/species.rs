@@ -1,4 +1,4 @@
-//! The species of monsters.
+//! Catalogue of monster species, and the draw among them.
 
 /// A species.
 #[derive(Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl From<Row> for Monster {
 
 const SELECT: &str = "SELECT id, species, experience, drawn_at, grown_at FROM monsters";
 
-/// The monster that grows, and the experience that waits for the next.
+/// The growing monster, and the experience kept for the next.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -61,7 +61,7 @@ pub async fn current(db: &Db, user: Uuid) -> Result<Current, DbError> {
     Ok(Current { monster: growing(db, user).await?, kept_experience })
 }
 
-/// The monster that grows.
+/// The growing monster.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -70,7 +70,7 @@ pub async fn growing(executor: impl Executor, user: Uuid) -> Result<Option<Monst
     Ok(row.map(Into::into))
 }
 
-/// The experience that waits for the next monster; negative if more was taken back than there was.
+/// Experience kept for the next monster; negative if more was taken back than there was.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -126,8 +126,8 @@ async fn draw_in(tx: &mut Tx, user: Uuid, id: Uuid, now: Timestamp) -> Result<Mo
     row.map(Into::into).ok_or(DrawError::NoAccount)
 }
 
-/// Feeds the monster that grows, or takes back what is negative. What is not for it is kept for the next one. A grown
-/// monster from which something is taken back before the next was drawn grows again.
+/// Adds experience to the growing monster, or takes it back if negative; the rest is kept for the next one. A grown
+/// monster becomes growing again if experience is taken back before the next is drawn.
 ///
 /// # Errors
 /// See [`DbError`].

@@ -1,4 +1,4 @@
-//! Answers that are remembered for a while.
+//! Bounded cache with a time to live.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use common::time::Timestamp;
 
-/// At most so many answers, each for so long. When it is full, the oldest goes.
+/// Cache of at most `size` values, each for `ttl`. When full, it evicts the oldest.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     answers: Mutex<HashMap<K, (Timestamp, V)>>,
@@ -18,18 +18,18 @@ pub struct Cache<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
-    /// An empty one.
+    /// An empty cache.
     pub fn new(size: usize, ttl: Duration) -> Self {
         Self { answers: Mutex::default(), size, ttl }
     }
 
-    /// What was answered, if that is not too long ago.
+    /// The value, unless it has expired.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.get(key).filter(|(at, _)| now.since(*at) < self.ttl).map(|(_, answer)| answer.clone())
     }
 
-    /// Remembers an answer.
+    /// Stores a value.
     pub fn put(&self, key: K, answer: V, now: Timestamp) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= self.size && !answers.contains_key(&key) {

@@ -23,17 +23,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of an answer, at most.
 const MAX_BYTES: usize = 256 * 1024;
-/// Questions under way at a time; one more waits as long as an answer may take.
+/// Concurrent requests to Kakao; a further one waits for as long as a response may take.
 const CONCURRENT_REQUESTS: usize = 16;
-/// Answers remembered, and for how long.
+/// Cached responses, and their time to live.
 const REMEMBERED: usize = 1_000;
 const TTL: Duration = Duration::from_secs(600);
 /// Places of a page, at most: what Kakao gives.
 pub const PAGE: u32 = 15;
-/// Pages that Kakao gives.
+/// Pages that Kakao serves.
 pub const PAGES: u32 = 45;
 
-/// Why Kakao did not help.
+/// Error of a request to Kakao.
 #[derive(Debug, thiserror::Error)]
 pub enum KakaoError {
     /// It did not answer, or not in time.
@@ -42,16 +42,16 @@ pub enum KakaoError {
     /// It refused.
     #[error("Kakao answered {0}")]
     Status(u16),
-    /// It was not asked: too many questions wait for it.
+    /// Not sent: too many requests wait.
     #[error("too many questions wait for Kakao")]
     Busy,
-    /// It answered something else.
+    /// The response cannot be parsed.
     #[error("Kakao's answer cannot be read: {0}")]
     Nonsense(String),
 }
 
 impl From<reqwest::Error> for KakaoError {
-    /// Without the URL: what people look for, and where they are, stays out of the log.
+    /// Without the URL: search words and positions stay out of the log.
     fn from(error: reqwest::Error) -> Self {
         Self::Unreachable(error.without_url())
     }
@@ -66,8 +66,8 @@ pub struct Found {
     pub more: bool,
 }
 
-/// What is looked for. Positions are rounded to about a hundred metres, for a search, and ten, for a region: close enough,
-/// and people who are near each other share an answer.
+/// A search and its cache key. Positions are rounded to about a hundred metres for a search and ten for a region, so
+/// that people near each other share a cached response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Search {
     query: String,

@@ -1,6 +1,6 @@
-//! Places to meet at: Kakao Local, asked by the server so that its key stays here.
+//! Place search by Kakao Local, called by the server so that its key stays secret.
 //!
-//! `kakao.rs` speaks to Kakao, `cache.rs` remembers its answers for a while.
+//! `kakao.rs` is the client, with limits on time, size and concurrency; `cache.rs` caches its responses.
 
 pub mod cache;
 pub mod endpoints;

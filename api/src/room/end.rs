@@ -1,6 +1,7 @@
-//! How rooms end: they are told when their meetup is over, and closed for good 30 days after it ended or was cancelled.
+//! End of rooms: a closing entry when the meetup ends, and retirement 30 days after it ended or was cancelled.
 //!
-//! Read-only they are by the clock, from the very moment: see [`common::membership::Membership`].
+//! A room is read-only by the clock from the end of its meetup on, before the entry is there: see
+//! [`common::membership::Membership`].
 
 use std::time::Duration;
 
@@ -15,23 +16,23 @@ use wire::{Body, CloseReason};
 use super::store;
 use crate::context::Context;
 
-/// How long a room can be read in full speed after its meetup ended or was cancelled.
+/// How long the log of a room stays in the hot store after its meetup ended or was cancelled.
 pub const KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// Meetups looked at in one go.
+/// Meetups of one batch.
 const BATCH: u32 = 100;
 
-/// Why rooms are not as they should be.
+/// Error of retiring rooms.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// Rooms that the log would not close; they are tried again.
+    /// Rooms that could not be retired; the next run tries again.
     #[error("{0} rooms could not be closed for good")]
     Rooms(u64),
 }
 
-/// Tells the rooms of meetups that are over since the last time. Returns how many were told.
+/// Queues the closing entry for the rooms of meetups that have ended since the last run. Returns the number of rooms.
 ///
 /// # Errors
 /// See [`DbError`]; those told before stay told.
@@ -46,7 +47,7 @@ pub async fn queue_closing_entries(cx: &Context) -> Result<u64, DbError> {
     }
 }
 
-/// Returns how many meetups were looked at, and how many rooms were told: not those of cancelled ones, which know.
+/// Returns the number of meetups handled and of entries queued; cancelled meetups already have theirs.
 async fn queue_batch(tx: &mut Tx, outbox: &Outbox<'_>) -> Result<(u64, u64), DbError> {
     let over = store::take_ended(tx, outbox.env.clock.now(), BATCH).await?;
     let ended = Body::Closed { reason: CloseReason::Ended };
@@ -55,7 +56,7 @@ async fn queue_batch(tx: &mut Tx, outbox: &Outbox<'_>) -> Result<(u64, u64), DbE
     Ok((over.len() as u64, rooms.len() as u64))
 }
 
-/// Closes for good the rooms whose time is over. Returns how many.
+/// Retires the rooms whose retention has passed. Returns the number of rooms.
 ///
 /// # Errors
 /// When the database or the room log of some would not; the others are closed all the same.

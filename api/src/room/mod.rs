@@ -1,7 +1,7 @@
-//! A meetup's room over REST: its history, posting a message, its notice, who is there.
+//! Rooms over REST: history, posting a message, the notice, presence.
 //!
-//! The same [`common::rooms::RoomStore`] calls as the gateway makes, so what is posted here reaches sockets at once. `end.rs` is how
-//! rooms end, with its SQL in `store.rs`.
+//! Uses the same [`common::rooms::RoomStore`] as the gateway, so a message posted here is delivered to sockets at
+//! once. `end.rs` closes and retires rooms, with its SQL in `store.rs`.
 
 pub mod end;
 pub mod endpoints;

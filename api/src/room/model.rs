@@ -1,4 +1,4 @@
-//! A room's entries as an OpenAPI schema: the same JSON as on the socket.
+//! OpenAPI schema of a room's entries: the same JSON as on the socket.
 
 use common::{rooms::Presence, time::Timestamp};
 use poem_openapi::{Enum, Object, types::Example};

@@ -1,4 +1,4 @@
-//! In SQL: which rooms are to end, and which have.
+//! Rooms to close and to retire, in SQL.
 
 use common::{
     db::{Db, DbError, Tx, sql},
@@ -15,7 +15,8 @@ pub struct Over {
     pub cancelled_at: Option<Timestamp>,
 }
 
-/// Meetups that are over by `now` and whose rooms were not told before, at most `limit`. From here on they count as told.
+/// Takes at most `limit` meetups that have ended by `now` and whose closing entry is not queued, and marks it as
+/// queued.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -35,7 +36,7 @@ pub async fn take_ended(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<O
     Ok(over)
 }
 
-/// Rooms of meetups that were over at `until`, after `after`, whose last entries have reached them; at most `limit`.
+/// At most `limit` rooms after the id `after` of meetups that were over at `until` and have no entries in the outbox.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -46,7 +47,7 @@ pub async fn retirable(db: &Db, until: Timestamp, after: Uuid, limit: u32) -> Re
     Ok(rooms.into_iter().map(|(id,)| id).collect())
 }
 
-/// Notes that a room is closed for good.
+/// Marks a room as retired.
 ///
 /// # Errors
 /// See [`DbError`].

@@ -1,4 +1,4 @@
-//! What a routine must be.
+//! Validation of routines. Pure functions.
 
 use common::text::fold;
 
@@ -52,14 +52,14 @@ pub fn edited_routine(fields: &mut Fields, edited: EditedRoutine) -> Content {
     let name = routine_name(fields, &edited.name);
     fields.check(!edited.actions.is_empty(), "actions", "empty");
     fields.check(edited.actions.len() <= MAX_ACTIONS, "actions", "too_many");
-    // What is too long is not looked into: the answer would be as long.
+    // A list that is too long is not validated item by item: the response would be as long.
     let actions = edited.actions.into_iter().take(MAX_ACTIONS).enumerate();
     Content { name, actions: Actions(actions.filter_map(|(i, new)| action(fields, i, new)).collect()) }
 }
 
 fn routine_name(fields: &mut Fields, name: &str) -> String {
     let name = fields.line("name", name, MAX_NAME_CHARS);
-    // Names are told apart by their folded form, in which some characters become many.
+    // Names are unique by their folded form, which may be longer.
     fields.check(fold(&name).chars().count() <= MAX_KEY_CHARS, "name", "too_long");
     name
 }

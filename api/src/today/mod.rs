@@ -1,4 +1,4 @@
-//! Today: what a user sees first. The main routine, the run of it that is open, the monster, and what was done so far.
+//! Today, the first screen: main routine, its open workout, the monster, and the sums of the day.
 
 pub mod endpoints;
 pub mod model;

@@ -1,4 +1,4 @@
-//! Today in SQL: one statement that finds everything by its key, because it is what people read most.
+//! Today in SQL: one statement of key look-ups, because it is the most frequent read.
 
 use common::{
     db::{Db, DbError, sql},
@@ -17,8 +17,8 @@ use crate::{
     workouts::{model::Workout, rules::CompletionMask},
 };
 
-/// Which day it is for the user is known only once the time zone is read: the days that it may be come along, three rows
-/// at most that differ in their sums alone.
+/// The user's day depends on the time zone, which is read in the same statement: it returns a row for each possible
+/// day, three at most, which differ in their sums only.
 const SELECT: &str = "SELECT u.time_zone, u.week_start, p.kept_experience, \
     r.id AS routine_id, r.name AS routine_name, r.actions AS routine_actions, r.created_at, r.updated_at, \
     w.id AS workout_id, w.name AS workout_name, w.actions AS workout_actions, w.completed, w.started_at, \

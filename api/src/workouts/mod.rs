@@ -1,7 +1,7 @@
 //! Workouts: runs of a routine, with a snapshot of it.
 //!
 //! A routine has one open workout at most. Completing its last action finishes it, and then it is closed for good.
-//! `rules.rs` says what may be done, `model.rs` holds what clients see.
+//! `rules.rs` is the completion bitmask, `model.rs` what clients see, `store.rs` the SQL.
 
 pub mod endpoints;
 pub mod model;

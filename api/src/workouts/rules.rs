@@ -1,27 +1,27 @@
-//! What is done of a workout: one bit for each action, the first lowest.
+//! Completion bitmask of a workout; bit *i* is action *i* + 1. Pure functions.
 
-/// The actions that are completed.
+/// Completion bitmask. Positions are from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct CompletionMask(pub i64);
 
 impl CompletionMask {
-    /// Whether the action at a position, from 1, is completed.
+    /// Whether the action at a position is completed.
     pub const fn has(self, position: usize) -> bool {
         self.0 & bit(position) != 0
     }
 
-    /// With that action.
+    /// With the action at a position completed.
     pub const fn with(self, position: usize) -> Self {
         Self(self.0 | bit(position))
     }
 
-    /// Without it.
+    /// With the action at a position not completed.
     pub const fn without(self, position: usize) -> Self {
         Self(self.0 & !bit(position))
     }
 
-    /// Whether all of so many actions are completed.
+    /// Whether all of `actions` actions are completed.
     pub const fn is_all_of(self, actions: usize) -> bool {
         self.0 == bit(actions + 1) - 1
     }

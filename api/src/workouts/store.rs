@@ -1,4 +1,4 @@
-//! Workouts in SQL. Whatever changes one holds the lock of its user's row, so that two phones take turns.
+//! Workouts in SQL. Every change holds the lock of the user's row, so that two devices take turns.
 
 use common::{
     db::{Db, DbError, Executor, MaybeContention, Tx, sql},
@@ -182,8 +182,7 @@ async fn complete_in(
     progress(tx, &calendar, id, &awards).await
 }
 
-/// Takes the completion of an action back: on the day of the completion, while the workout is open. One that is not completed
-/// stays so.
+/// Undoes the completion of an action, on its day and while the workout is open; idempotent.
 ///
 /// # Errors
 /// See [`WorkoutError`].
@@ -207,7 +206,7 @@ async fn undo_in(tx: &mut Tx, user: Uuid, id: Uuid, position: usize, now: Timest
     progress(tx, &calendar, id, &[taken_back(taken)]).await
 }
 
-/// Begins an open workout anew: nothing of it is completed, and what it brought is taken back.
+/// Resets an open workout: clears the mask and takes back its awards.
 ///
 /// # Errors
 /// See [`WorkoutError`].

@@ -1,4 +1,4 @@
-//! What the operations listener says was answered.
+//! Request metrics on the operations listener.
 
 use reqwest::{Method, StatusCode};
 use testing::Database;

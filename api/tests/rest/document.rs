@@ -1,4 +1,4 @@
-//! The OpenAPI document says everything about every operation, and the docs page reaches nothing outside.
+//! Completeness of the OpenAPI document, and a docs page without external requests.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Calendars, read by a parser that is not ours.
+//! Calendar files and feeds, read by an independent parser.
 
 use std::collections::BTreeMap;
 

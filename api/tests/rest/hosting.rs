@@ -1,4 +1,5 @@
-//! What hosts do: change, call off, hand over, remove; the waiting list; and races for places, likes and the host's seat.
+//! Host operations (change, cancel, hand over, remove), the waiting list, and races for places, likes and the role of
+//! host.
 
 use std::time::Duration;
 

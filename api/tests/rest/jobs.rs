@@ -1,4 +1,4 @@
-//! Each job runs once for each due time, whatever becomes of the processes that run it.
+//! Scheduled jobs: each runs once for each due time, even when processes die.
 
 use std::time::Duration;
 

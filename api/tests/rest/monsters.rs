@@ -1,4 +1,4 @@
-//! Monsters at the edge of being grown, and lives of which nobody knows the course.
+//! Monsters at the boundary of being grown, and random sequences of actions.
 
 use std::time::Duration;
 

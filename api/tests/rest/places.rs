@@ -1,4 +1,4 @@
-//! Places, against a Kakao of our own over real HTTP.
+//! Place search against a fake Kakao over real HTTP.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! No read of the service grows with a table: each is run over HTTP, and the database is asked how it went about it.
+//! Query plans: every read runs over HTTP, and its plan must not scan a table.
 
 use api::demo::{self, Plan};
 use testing::{Database, plans};

@@ -1,4 +1,4 @@
-//! A purge, held against every table that the schema has.
+//! Purge of an account, checked against every table of the schema.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One person with many phones that all do something at the same instant.
+//! Concurrent requests of one user from many devices.
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;

@@ -1,4 +1,4 @@
-//! Rooms of meetups that are over: told, read-only, and closed for good 30 days later.
+//! Rooms of meetups that are over: closing entry, read-only, and retired 30 days later.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the live schema says about where a person's id is.
+//! Columns of the live schema that hold a user's id.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Finding meetups.
+//! Search for meetups.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Workouts, what they award, and the monsters that grow by it.
+//! Workouts, their awards, and the growth of monsters.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! Everything about a user as one JSON document, written while it is read.
+//! Export of a user's personal data as one streamed JSON document.
 //!
-//! Each section is read page by page in the order of an id, so that an export of any size needs the memory of one page.
+//! Each section is read in pages by id, so an export of any size needs the memory of one page. Concurrent exports are
+//! limited, and a reader that stalls ends its export. `sections.rs` has the queries, `model.rs` the schema.
 
 pub mod model;
 mod sections;
@@ -35,17 +36,17 @@ use crate::{
     workouts::model::Workout,
 };
 
-/// Rooms asked for together.
+/// Rooms of one page.
 const ROOMS: usize = 100;
-/// Pieces that wait for the reader, at most; then the writer waits.
+/// Pieces buffered for the reader; when it is full, the writer waits.
 const PIECES: usize = 2;
-/// The longest that the writer waits for a reader who does not read.
+/// Timeout for a reader that stalls.
 const READER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest that an export waits for its turn.
+/// Timeout for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why an export breaks off.
+/// Why an export ends early.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
     #[error(transparent)]
@@ -56,7 +57,7 @@ enum ExportError {
     Gone,
 }
 
-/// The document in pieces. It takes one of the places for exports until it is written.
+/// The document in pieces. It holds one of the permits for exports until it is written.
 ///
 /// # Errors
 /// [`Code::Unavailable`] when there is no place for long.
@@ -137,7 +138,7 @@ impl Writer {
             let marks = self.marks_of(memberships.into_iter().map(|membership| membership.meetup_id)).await?;
             separator = self.rows(separator, &marks).await?;
         }
-        // And of the rooms that were left.
+        // And of rooms that the user has left.
         let mut after = Uuid::nil();
         loop {
             let rooms = self.cx.rooms.rooms_of(self.user, after, ROOMS).await?;
@@ -162,7 +163,7 @@ impl Writer {
         Ok(marks)
     }
 
-    /// Writes rows of a list. Returns what goes before the next.
+    /// Writes rows of a list. Returns the separator before the next row.
     async fn rows<T: ToJSON>(&self, separator: &'static str, rows: &[T]) -> Result<&'static str, ExportError> {
         if rows.is_empty() {
             return Ok(separator);
@@ -185,7 +186,7 @@ impl Writer {
         self.send("]".to_owned()).await
     }
 
-    /// Writes the user's messages in a room. Returns what goes before the next.
+    /// Writes the user's messages of a room. Returns the separator before the next row.
     async fn messages_of(&self, room: Uuid, mut separator: &'static str) -> Result<&'static str, ExportError> {
         let mut after = 0;
         loop {

@@ -1,4 +1,4 @@
-//! What is exported of each table, page by page.
+//! Sections of the export: one paged query for each.
 
 use common::db::{Db, DbError, Row, sql};
 use poem_openapi::types::ToJSON;
@@ -11,18 +11,18 @@ use crate::{
     workouts::{self, model::Workout},
 };
 
-/// Rows read together.
+/// Rows of one page.
 const PAGE: u32 = 500;
 
-/// The things of one kind.
+/// A list of the document.
 pub(super) trait Section: ToJSON + Send + Sync + Sized + 'static {
-    /// The member of the document.
+    /// Name of the list in the document.
     const NAME: &'static str;
-    /// The place of a thing in their order; the least comes before the first.
+    /// Sort key of an item; the default is before the first.
     type Key: Default + Send + Sync;
-    /// Where this one is.
+    /// Sort key of this item.
     fn key(&self) -> Self::Key;
-    /// A page of those of a user after a place, in order; empty at the end.
+    /// A page of a user's items after a key, in order; empty at the end.
     async fn page(db: &Db, user: Uuid, after: Self::Key) -> Result<Vec<Self>, DbError>;
 }
 
@@ -73,7 +73,7 @@ impl Section for ExportedAward {
         (self.workout_id, self.action)
     }
     async fn page(db: &Db, user: Uuid, (workout, action): Self::Key) -> Result<Vec<Self>, DbError> {
-        // Causes begin at 0: nothing is lost at the nil workout, which does not exist.
+        // Causes begin at 0; that skips nothing, because no workout has the nil id.
         sql("SELECT workout_id, cause AS action, day, entitled, amount, at FROM awards WHERE user_id = ? \
              AND workout_id >= ? AND (workout_id > ? OR cause > ?) ORDER BY workout_id, cause LIMIT ?")
         .bind(user)

@@ -1,4 +1,4 @@
-//! `/me/meetups`: the meetups that one has to do with.
+//! Meetups that the caller hosts, takes part in, waits for, likes or has commented on.
 
 pub mod endpoints;
 pub mod store;

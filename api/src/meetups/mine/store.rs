@@ -1,4 +1,4 @@
-//! One's meetups in SQL.
+//! Lists of a user's meetups in SQL.
 
 use common::{
     db::{Db, DbError, sql},
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Involvement;
 use crate::meetups::row::{COLUMNS, FROM, MeetupRow};
 
-/// The meetups that a user has so to do with, opened before the one with id `before`, the latest first.
+/// The meetups in which a user has this role, opened before the one with id `before`, the latest first.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -20,7 +20,7 @@ pub async fn list(
     before: Option<Uuid>,
     limit: u32,
 ) -> Result<Vec<MeetupRow>, DbError> {
-    // The ids first, from an index that has them in this order.
+    // The page's ids first, from an index in this order; joining first would scan.
     let (ids, state) = match role {
         Involvement::Hosted => ("SELECT id FROM meetups WHERE host_id = ?", None),
         Involvement::Joined => {
