@@ -232,3 +232,47 @@ impl Relay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{config::SecretUrl, outbox_transaction, rooms::sql::SqlRooms};
+
+    /// What [`outbox_transaction!`] needs of the backends.
+    struct Parts {
+        db: Db,
+        env: Env,
+        relay: Relay,
+    }
+
+    impl Parts {
+        fn relay_is_woken(&self) -> bool {
+            self.relay.wake.notified().now_or_never().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn relay_is_woken_after_transactions_with_rows_only() {
+        let folder = std::env::temp_dir().join(Uuid::now_v7().to_string());
+        let url = SecretUrl::new(format!("sqlite://{}/outbox.db", folder.display()));
+        let db = Db::connect(&url, 1).await.expect("a database");
+        db.migrate().await.expect("a schema");
+        let env = Env::default();
+        let relay = Relay::new(db.clone(), Arc::new(SqlRooms::new(db.clone(), Arc::clone(&env.ids))));
+        let parts = Parts { db, env, relay };
+        let bodies = [Body::Closed { reason: wire::CloseReason::Ended }];
+        for (bodies, woken) in [(&bodies[..0], false), (&bodies[..], true)] {
+            outbox_transaction!(parts, |tx, outbox| async {
+                outbox.put(tx, Uuid::now_v7(), bodies).await?;
+                assert!(!parts.relay_is_woken(), "before the commit");
+                Ok::<_, DbError>(())
+            })
+            .expect("committed");
+            assert_eq!(parts.relay_is_woken(), woken);
+        }
+        parts.db.close().await;
+        drop(std::fs::remove_dir_all(folder));
+    }
+}
