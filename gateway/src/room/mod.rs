@@ -66,18 +66,19 @@ impl Room {
         Ok((Arc::new(room), subscription))
     }
 
-    /// Subscribes a connection that has everything up to `have`. `subscriber` makes its subscriber, for entries after a number;
+    /// Subscribes a connection of `user` that has everything up to `have`, where the user's membership was read. `subscriber` makes its subscriber, for entries after a number;
     /// `joined` makes the frame that comes before anything else of the room, from what the room has delivered since `have`.
     ///
     /// # Errors
     /// [`SubscribeError`] says what to do first.
     pub fn subscribe(
         &self,
+        user: Uuid,
         have: Position,
         subscriber: impl FnOnce(u64) -> Subscriber,
         joined: impl FnOnce(&Subscriber, Vec<RawEntry>) -> Encoded,
     ) -> Result<Arc<Subscriber>, SubscribeError> {
-        self.lock().subscribe(have, subscriber, joined)
+        self.lock().subscribe(user, have, subscriber, joined)
     }
 
     /// Ends a connection's subscription, if it has one.

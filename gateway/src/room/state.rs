@@ -40,6 +40,18 @@ pub enum SubscribeError {
     Behind,
     /// The page is of another epoch than the room; let the room resync and read again.
     OtherEpoch,
+    /// The room has delivered an entry after the page that may change what the user may do; read on and ask for the membership
+    /// again.
+    MembershipChanged,
+}
+
+/// Whether an entry may change what `user` may do: a membership that was read before it proves nothing after it.
+fn changes_membership(kind: EntryKind, user: Uuid) -> bool {
+    match kind {
+        EntryKind::Member { change: Change::Host, .. } | EntryKind::Closed => true,
+        EntryKind::Member { user: of, change: Change::Left | Change::Removed } => of == user,
+        _ => false,
+    }
 }
 
 /// What became of an entry.
@@ -159,9 +171,10 @@ impl State {
         self.recent_bytes = 0;
     }
 
-    /// Adds a subscriber of a connection that has everything up to `have`: see `Room::subscribe`.
+    /// Adds a subscriber of a connection of `user` that has everything up to `have`: see `Room::subscribe`.
     pub(super) fn subscribe(
         &mut self,
+        user: Uuid,
         have: Position,
         subscriber: impl FnOnce(u64) -> Subscriber,
         joined: impl FnOnce(&Subscriber, Vec<RawEntry>) -> Encoded,
@@ -176,6 +189,10 @@ impl State {
         let missed: Vec<RawEntry> = self.recent.iter().filter(|entry| entry.seq > have.seq).cloned().collect();
         if position.seq > have.seq && missed.first().is_none_or(|first| first.seq != have.seq + 1) {
             return Err(SubscribeError::Behind);
+        }
+        // The membership was read after the page: it is as new as the page, and not as new as these entries.
+        if missed.iter().any(|entry| changes_membership(entry.kind(), user)) {
+            return Err(SubscribeError::MembershipChanged);
         }
         let subscriber = Arc::new(subscriber(have.seq.max(position.seq)));
         subscriber.set_first_event(self.ephemeral.next_number());
@@ -268,6 +285,7 @@ mod tests {
         let membership = Membership { role, read_only_from: Timestamp(i64::MAX) };
         let mut added = Vec::new();
         let subscriber = state.subscribe(
+            user,
             have,
             |seq| Subscriber::new(Uuid::from_u128(connection), user, Arc::clone(queue), seq, membership),
             |_, missed| {
@@ -293,6 +311,32 @@ mod tests {
         }
         let numbers: Vec<u64> = state.take_batch().entries.iter().map(|(seq, _)| *seq).collect();
         assert_eq!(numbers, [8, 9]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_membership_older_than_an_entry_that_may_change_it_is_not_accepted() {
+        let (queue, _other) = queue().await;
+        let closed = |seq| RawEntry::appended(seq, "{}", EntryKind::Closed);
+        for (name, entry, accepted) in [
+            ("own removal", member(6, MEMBER, Change::Removed), false),
+            ("own departure", member(6, MEMBER, Change::Left), false),
+            ("another's removal", member(6, HOST, Change::Removed), true),
+            ("own return", member(6, MEMBER, Change::Joined), true),
+            ("own promotion", member(6, MEMBER, Change::Host), false),
+            ("another's promotion", member(6, HOST, Change::Host), false),
+            ("the end", closed(6), false),
+            ("a message", message(6), true),
+        ] {
+            let mut state = State::new(at(4), 100);
+            state.accept(EPOCH, message(5));
+            state.accept(EPOCH, entry);
+            state.accept(EPOCH, message(7));
+            let outcome = subscribe(&mut state, &queue, (1, MEMBER), at(5)).map(|(_, added)| added);
+            let expected = if accepted { Ok(vec![6, 7]) } else { Err(SubscribeError::MembershipChanged) };
+            assert_eq!(outcome, expected, "{name}");
+            // A membership that was read after the entry is as new as the position.
+            assert!(subscribe(&mut state, &queue, (1, MEMBER), at(7)).is_ok(), "{name}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

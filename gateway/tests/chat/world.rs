@@ -147,6 +147,16 @@ impl World {
         id
     }
 
+    /// Ends a membership in the database, as a removal commits it before its entry is appended.
+    pub(crate) async fn end_membership(&self, room: Uuid, someone: &Someone) {
+        sql("UPDATE meetup_members SET state = 'removed' WHERE meetup_id = ? AND user_id = ?")
+            .bind(room)
+            .bind(someone.person.id)
+            .run(&self.first().db)
+            .await
+            .expect("removed");
+    }
+
     /// Appends a change of membership to the room's log, as the outbox relay does.
     pub(crate) async fn change_membership(&self, room: Uuid, someone: &Someone, change: Change) -> Appended {
         let body = Body::Member { user: someone.person.clone(), change };
