@@ -9,6 +9,10 @@
 //! | [`system`] | a whole Mingizuk in production shape, and people who use it |
 //! | [`bench`] | measuring: fan-out, idle connections, connecting, sending, starting |
 //! | [`stress`] | breaking it on purpose and checking that nothing was lost |
+//! | [`chat`] | chat under load: messages timed to every receiver, and what was lost, repeated or reordered |
+//! | [`metrics`] | counters, rates and histograms of a run, and the report file |
+//! | [`socket`] | the connection that costs the generator next to nothing |
+//! | [`clock`] | time stamps that every process of the machine reads alike |
 //! | [`process`] | processor time and memory of a process |
 //! | [`proxy`] | a TCP proxy that cuts, freezes and refuses |
 //! | [`failure`] | one error for everything that can go wrong in a test program |
@@ -19,9 +23,11 @@
 //! | [`commands`] | `run`, `check` and `quick` |
 
 pub mod bench;
+pub mod chat;
 pub mod client;
 pub mod commands;
 pub mod engines;
+pub mod clock;
 pub mod failure;
 pub mod metrics;
 pub mod process;
@@ -31,5 +37,6 @@ pub mod rest_load;
 pub mod runner;
 pub mod script;
 pub mod servers;
+pub mod socket;
 pub mod stress;
 pub mod system;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::{
-    bench::{Bench, Ready},
     commands::{Check, Quick, Run},
+    bench::{Bench, Floor, Ready},
     failure::Outcome,
     rest_load::RestLoad,
     stress::Stress,
@@ -27,6 +27,9 @@ enum Command {
     /// Measure the gateway.
     #[command(subcommand)]
     Bench(Bench),
+    /// Write frames to sockets: what measurements are compared with.
+    #[command(hide = true)]
+    Floor(Floor),
     /// Measure how long a start takes.
     Ready(Ready),
     /// Measure reads over REST at a fixed rate.
@@ -63,6 +66,7 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Run(_) | Command::Check(_) | Command::Quick(_) => Ok(()),
         Command::Bench(bench) => bench.run().await,
+        Command::Floor(floor) => floor.run(),
         Command::Ready(ready) => ready.run().await,
         Command::Rest(load) => load.run().await,
         Command::Stress(stress) => stress.run().await,

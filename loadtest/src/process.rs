@@ -1,6 +1,6 @@
 //! What the system knows about a process: processor time and memory (proc(5)).
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use rustix::{
     param::clock_ticks_per_second,
@@ -49,9 +49,70 @@ pub fn raise_open_files() {
     }
 }
 
+/// Named groups of processes, and what each group uses.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(BTreeMap<&'static str, Vec<u32>>);
+
+/// Processor time and memory of each group of a [`Meter`].
+#[derive(Clone, Debug, Default)]
+pub struct Usage(BTreeMap<&'static str, (Duration, u64)>);
+
+impl Meter {
+    /// Adds a process to the group `name`.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, pid: u32) -> Self {
+        self.0.entry(name).or_default().push(pid);
+        self
+    }
+
+    /// Processor time so far and memory now.
+    ///
+    /// # Errors
+    /// When a process has ended.
+    pub fn read(&self) -> Outcome<Usage> {
+        let mut usage = Usage::default();
+        for (name, pids) in &self.0 {
+            let group = usage.0.entry(name).or_default();
+            for pid in pids {
+                group.0 += cpu(*pid)?;
+                group.1 += resident(*pid)?;
+            }
+        }
+        Ok(usage)
+    }
+}
+
+impl Usage {
+    /// Processor time of a group since `before`; zero for a group that is not there.
+    pub fn cpu_since(&self, before: &Self, name: &str) -> Duration {
+        let of = |usage: &Self| usage.0.get(name).map_or(Duration::ZERO, |(cpu, _)| *cpu);
+        of(self).saturating_sub(of(before))
+    }
+
+    /// Memory of a group in bytes.
+    pub fn memory(&self, name: &str) -> u64 {
+        self.0.get(name).map_or(0, |(_, memory)| *memory)
+    }
+
+    /// The groups.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_meter_sums_its_groups() {
+        let us = std::process::id();
+        let meter = Meter::default().with("both", us).with("both", us).with("one", us);
+        let usage = meter.read().expect("this process runs");
+        assert!(usage.memory("both") > usage.memory("one") && usage.memory("none") == 0);
+        assert_eq!(usage.cpu_since(&usage, "one"), Duration::ZERO);
+        assert!(meter.with("gone", u32::MAX).read().is_err());
+    }
 
     #[test]
     fn this_process_has_times_memory_and_files() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{Target, report::Report, to_f64};
+use super::{PARALLEL, Target, describe, report::Report, settle, to_f64};
 use crate::failure::Outcome;
 
 /// Connecting, authenticating and joining.
@@ -25,23 +25,23 @@ pub struct Connect {
 
 impl Connect {
     pub(super) async fn run(self) -> Outcome<Report> {
-        let bed = self.target.prepare(self.rooms, self.members).await?;
-        drop(bed.connect(1).await?);
+        let running = self.target.prepare(self.rooms, self.members).await?;
+        drop(running.scene.connect(1, PARALLEL).await?);
         let (mut count, mut seconds, mut used) = (0_u64, 0.0, 0.0);
         for _ in 1..self.rounds {
             // What leaving costs is not what coming costs.
-            bed.settle().await?;
-            let (before, began) = (bed.usage()?.0, Instant::now());
-            let connected = bed.connect(1).await?;
+            settle(&running).await?;
+            let (before, began) = (running.meter.read()?, Instant::now());
+            let connected = running.scene.connect(1, PARALLEL).await?;
             seconds += began.elapsed().as_secs_f64();
-            used += bed.usage()?.0.saturating_sub(before).as_secs_f64();
-            count += connected.iter().map(|room| room.len() as u64).sum::<u64>();
+            used += running.meter.read()?.cpu_since(&before, "server").as_secs_f64();
+            count += connected.rooms.iter().map(|room| room.len() as u64).sum::<u64>();
         }
         let mut report = Report::new("connect");
         report.add("connections", count);
         report.add_rounded("connections a second", to_f64(count) / seconds);
         report.add_rounded("gateway µs of cpu to connect, authenticate and join", used * 1e6 / to_f64(count.max(1)));
-        bed.describe(&mut report);
+        describe(&running, &mut report);
         Ok(report)
     }
 }

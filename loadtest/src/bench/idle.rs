@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Target, report::Report, to_f64};
+use super::{PARALLEL, Target, describe, report::Report, to_f64};
 use crate::failure::Outcome;
 
 /// How long the gateway is left alone before its memory is read.
@@ -33,12 +33,12 @@ pub struct Idle {
 
 impl Idle {
     pub(super) async fn run(self) -> Outcome<Report> {
-        let bed = self.target.prepare(self.rooms, self.members).await?;
-        let (_, before) = bed.usage()?;
+        let running = self.target.prepare(self.rooms, self.members).await?;
+        let before = running.meter.read()?.memory("server");
         let stop = CancellationToken::new();
         let mut connections = JoinSet::new();
         let mut count = 0;
-        for mut connection in bed.connect(self.times).await?.into_iter().flatten() {
+        for mut connection in running.scene.connect(self.times, PARALLEL).await?.rooms.into_iter().flatten() {
             count += 1;
             let stop = stop.clone();
             connections.spawn(async move {
@@ -50,22 +50,22 @@ impl Idle {
             });
         }
         tokio::time::sleep(SETTLE).await;
-        let (cpu, memory) = bed.usage()?;
+        let early = running.meter.read()?;
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
-        let (later_cpu, later_memory) = bed.usage()?;
+        let later = running.meter.read()?;
         stop.cancel();
         let closed: u64 = connections.join_all().await.into_iter().sum();
         let each = |memory: u64| to_f64(memory.saturating_sub(before)) / to_f64(count) / 1024.0;
         let mut report = Report::new("idle");
         report.add("connections", count);
-        report.add_rounded("gateway KiB a connection", each(memory));
-        report.add_rounded("gateway KiB a connection at the end", each(later_memory));
+        report.add_rounded("gateway KiB a connection", each(early.memory("server")));
+        report.add_rounded("gateway KiB a connection at the end", each(later.memory("server")));
         report.add_rounded("gateway memory before MiB", to_f64(before) / 1_048_576.0);
-        let idle = later_cpu.saturating_sub(cpu).as_secs_f64() / to_f64(self.seconds.max(1));
+        let idle = later.cpu_since(&early, "server").as_secs_f64() / to_f64(self.seconds.max(1));
         report.add_rounded("gateway µs of cpu a connection a second", idle * 1e6 / to_f64(count));
         report.add("connections closed by the gateway", closed);
         report.add("seconds watched", self.seconds);
-        bed.describe(&mut report);
+        describe(&running, &mut report);
         Ok(report)
     }
 }

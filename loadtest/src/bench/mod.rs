@@ -6,40 +6,36 @@
 
 mod connect;
 mod fanout;
+mod floor;
 mod idle;
 pub mod raw;
 mod ready;
 pub mod report;
 mod send;
+pub mod subject;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use hdrhistogram::Histogram;
 use uuid::Uuid;
 
-pub use self::ready::Ready;
-use self::{raw::Receiver, report::Report};
+pub use self::{floor::Floor, ready::Ready};
+use self::{
+    report::Report,
+    subject::{Running, Shape, Starter, Subject},
+};
+pub(crate) use crate::chat::load::histogram;
 use crate::{
-    failure::{Failure, Outcome, within},
-    process,
+    chat::{load::Scene, protocol::Protocol},
+    failure::{Failure, Outcome},
+    process::{self, Meter},
     rest::User,
-    servers::Sync,
-    system::{Room, System},
+    system::Room,
 };
 
-/// How long a connection or an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections being opened at a time.
 const PARALLEL: usize = 64;
-/// From when stamps count.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What to measure.
 #[derive(Subcommand)]
@@ -61,7 +57,6 @@ impl Bench {
     /// When the system does not start or work.
     pub async fn run(self) -> Outcome {
         process::raise_open_files();
-        LazyLock::force(&START);
         let report = match self {
             Self::Fanout(bench) => bench.run().await?,
             Self::Idle(bench) => bench.run().await?,
@@ -96,39 +91,25 @@ struct Target {
     tokens: Option<PathBuf>,
 }
 
-/// The gateways and the people of a measurement.
-struct Bed {
-    rooms: Vec<Room>,
-    gateways: Vec<String>,
-    pids: Vec<u32>,
-    /// What the measured program says of itself: its version and the profile of its build.
-    program: String,
-    system: Option<System>,
-}
-
 impl Target {
-    async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Bed> {
+    async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Running> {
         if let Some(tokens) = &self.tokens {
             let rooms = read_tokens(&std::fs::read_to_string(tokens)?, rooms, members)?;
-            let program = version(&self.pid).await?;
-            return Ok(Bed { rooms, gateways: self.gateway.clone(), pids: self.pid.clone(), program, system: None });
+            let scene = Scene {
+                protocol: Arc::new(Protocol::mingizuk()),
+                addresses: self.gateway.clone(),
+                rooms: rooms.iter().map(subject::seats).collect(),
+            };
+            let meter = self.pid.iter().fold(Meter::default(), |meter, pid| meter.with("server", *pid));
+            return Ok(Running::elsewhere(scene, meter));
         }
-        let mut settings = vec![
-            ("COMMANDS_PER_SECOND", "1000000"),
-            ("COMMAND_BURST", "1000000"),
-            ("HANDSHAKES_PER_SECOND", "1000000"),
-            ("ACCESS_TOKEN_TTL", "86400000"),
-        ];
+        let mut settings = Vec::new();
         for setting in &self.settings {
-            settings.push(setting.split_once('=').ok_or_else(|| Failure::new("--set takes NAME=VALUE"))?);
+            let (name, value) = setting.split_once('=').ok_or_else(|| Failure::new("--set takes NAME=VALUE"))?;
+            settings.push((name.to_owned(), value.to_owned()));
         }
-        let mut system = System::start(&self.mingizuk, self.gateways, Sync::EverySecond, &settings).await?;
-        let rooms = system.populate(rooms, members).await?;
-        let strip = |url: String| url.replace("ws://", "").replace("/ws", "");
-        let gateways = system.gateway_urls()?.into_iter().map(strip).collect();
-        let pids = system.gateways.iter_mut().map(|gateway| gateway.program().pid()).collect::<Outcome<Vec<_>>>()?;
-        let program = version(&pids).await?;
-        Ok(Bed { rooms, gateways, pids, program, system: Some(system) })
+        let starter = Starter { mingizuk: self.mingizuk.clone(), gateways: self.gateways, settings };
+        starter.start(&Subject::Mingizuk, Shape { rooms, members, rate: 0.0, seed: 1 }).await
     }
 }
 
@@ -167,63 +148,25 @@ fn read_tokens(csv: &str, rooms: usize, members: usize) -> Outcome<Vec<Room>> {
     }
 }
 
-impl Bed {
-    /// Connects every member of every room `times` times, spread over the gateways, and joins.
-    async fn connect(&self, times: usize) -> Outcome<Vec<Vec<Receiver>>> {
-        let seats: Vec<(usize, Uuid, &User)> = self
-            .rooms
-            .iter()
-            .enumerate()
-            .flat_map(|(index, room)| room.members.iter().map(move |member| (index, room.id, member)))
-            .flat_map(|seat| std::iter::repeat_n(seat, times))
-            .collect();
-        let joined: Vec<(usize, Receiver)> = stream::iter(seats.into_iter().enumerate())
-            .map(|(number, (index, room, member))| async move {
-                let gateway = &self.gateways[number % self.gateways.len()];
-                let mut receiver = Receiver::open(gateway, &member.token).await?;
-                receiver.join(room).await?;
-                Ok::<_, Failure>((index, receiver))
-            })
-            .buffer_unordered(PARALLEL)
-            .try_collect()
-            .await?;
-        let mut rooms: Vec<Vec<Receiver>> = self.rooms.iter().map(|_| Vec::new()).collect();
-        for (index, receiver) in joined {
-            rooms[index].push(receiver);
+/// Waits until a subject has nothing to do any more: a quarter of a second in which it hardly ran.
+async fn settle(running: &Running) -> Outcome {
+    for _ in 0..120 {
+        let before = running.meter.read()?;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        if running.meter.read()?.cpu_since(&before, "server") <= Duration::from_millis(10) {
+            return Ok(());
         }
-        Ok(rooms)
     }
+    Err(Failure::new("the servers do not come to rest"))
+}
 
-    /// Waits until the gateways have nothing to do any more: a quarter of a second in which they hardly ran.
-    async fn settle(&self) -> Outcome {
-        for _ in 0..120 {
-            let before = self.usage()?.0;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            if self.usage()?.0.saturating_sub(before) <= Duration::from_millis(10) {
-                return Ok(());
-            }
-        }
-        Err(Failure::new("the gateways do not come to rest"))
-    }
-
-    /// Processor time and memory of the gateways together.
-    fn usage(&self) -> Outcome<(Duration, u64)> {
-        let mut total = (Duration::ZERO, 0);
-        for pid in &self.pids {
-            total.0 += process::cpu(*pid)?;
-            total.1 += process::resident(*pid)?;
-        }
-        Ok(total)
-    }
-
-    /// Adds the conditions of a measurement.
-    fn describe(&self, report: &mut Report) {
-        report.add("program", self.program.as_str());
-        report.add("gateways", self.gateways.len());
-        report.add("rooms", self.rooms.len());
-        report.add("members of a room", self.rooms.first().map_or(0, |room| room.members.len()));
-        report.add("machine", machine());
-    }
+/// Adds the conditions of a measurement.
+fn describe(running: &Running, report: &mut Report) {
+    let rooms = &running.scene.rooms;
+    report.add("gateways", running.scene.addresses.len());
+    report.add("rooms", rooms.len());
+    report.add("members of a room", rooms.first().map_or(0, |room| room.members.len()));
+    report.add("machine", machine());
 }
 
 /// The machine that everything runs on.
@@ -236,16 +179,6 @@ fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
     model.map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.to_owned())
-}
-
-/// Nanoseconds since the start of this process.
-fn stamp() -> u64 {
-    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A histogram of microseconds up to a minute, to two digits.
-pub(crate) fn histogram() -> Outcome<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, 60_000_000, 2)?)
 }
 
 /// Adds the percentiles of a histogram of microseconds, in milliseconds.

@@ -9,15 +9,16 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-use wire::Command;
 
-use super::{Target, add_percentiles, fanout::number_after, histogram, raw, report::Report, stamp, to_f64};
+use super::{PARALLEL, Target, add_percentiles, describe, histogram, report::Report, to_f64};
 use crate::{
+    chat::protocol::number_after,
+    clock::stamp,
     failure::{Failure, Outcome},
-    process,
+    socket::Socket,
 };
 
 /// Messages as fast as they are acknowledged.
@@ -50,33 +51,31 @@ struct Counts {
 
 impl Send {
     pub(super) async fn run(self) -> Outcome<Report> {
-        let bed = self.target.prepare(self.rooms, self.members).await?;
+        let running = self.target.prepare(self.rooms, self.members).await?;
         let counts = Arc::new(Counts::default());
         let latency = Arc::new(Mutex::new(histogram()?));
         let stop = CancellationToken::new();
         let mut senders = JoinSet::new();
-        for (room, connections) in bed.rooms.iter().zip(bed.connect(1).await?) {
+        for (room, connections) in running.scene.rooms.iter().zip(running.scene.connect(1, PARALLEL).await?.rooms) {
             for (number, connection) in connections.into_iter().enumerate() {
-                let sender = Sender { room: room.id, number, window: self.window, sent: 0, at: Vec::new() };
+                let sender = Sender { room: room.id.clone(), number, window: self.window, sent: 0, at: Vec::new() };
                 senders.spawn(sender.run(connection, Arc::clone(&counts), Arc::clone(&latency), stop.clone()));
             }
         }
         tokio::time::sleep(Duration::from_secs(self.warm_up)).await;
         latency.lock().await.reset();
-        let redis = || bed.system.as_ref().map(|system| process::cpu(system.redis.pid()?)).transpose();
-        let (began, cpu, redis_cpu) = (Instant::now(), bed.usage()?.0, redis()?);
+        let (began, before) = (Instant::now(), running.meter.read()?);
         let acknowledged = counts.acknowledged.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
         let seconds = began.elapsed().as_secs_f64();
-        let used = bed.usage()?.0.saturating_sub(cpu).as_secs_f64();
+        let after = running.meter.read()?;
+        let used = |group| after.cpu_since(&before, group).as_secs_f64();
         let sends = to_f64((counts.acknowledged.load(Ordering::Relaxed) - acknowledged).max(1));
         let mut report = Report::new("send");
         report.add_rounded("acknowledged a second", sends / seconds);
-        report.add_rounded("gateway µs of cpu a send", used * 1e6 / sends);
-        report.add_rounded("gateway cores used", used / seconds);
-        if let (Some(before), Some(after)) = (redis_cpu, redis()?) {
-            report.add_rounded("redis cores used", after.saturating_sub(before).as_secs_f64() / seconds);
-        }
+        report.add_rounded("gateway µs of cpu a send", used("server") * 1e6 / sends);
+        report.add_rounded("gateway cores used", used("server") / seconds);
+        report.add_rounded("redis cores used", used("redis") / seconds);
         stop.cancel();
         let failures = senders.join_all().await.into_iter().filter(Result::is_err).count();
         add_percentiles(&mut report, "acknowledged after", &*latency.lock().await);
@@ -84,14 +83,14 @@ impl Send {
         report.add("connections lost", failures);
         report.add("messages of a connection under way", self.window);
         report.add("seconds measured", self.seconds);
-        bed.describe(&mut report);
+        describe(&running, &mut report);
         Ok(report)
     }
 }
 
 /// One connection's messages.
 struct Sender {
-    room: Uuid,
+    room: String,
     number: usize,
     window: u64,
     sent: u64,
@@ -102,7 +101,7 @@ struct Sender {
 impl Sender {
     async fn run(
         mut self,
-        mut connection: raw::Receiver,
+        mut connection: Socket,
         counts: Arc<Counts>,
         latency: Arc<Mutex<hdrhistogram::Histogram<u64>>>,
         stop: CancellationToken,
@@ -150,9 +149,9 @@ impl Sender {
             let place = usize::try_from(self.sent % self.window).unwrap_or(0);
             self.at[place] = stamp();
             let nonce = format!("send-{}-{}", self.number, self.sent);
-            let text = "안녕하세요, 오늘도 밍기적!".to_owned();
-            let command = Command::Send { id: self.sent, room: self.room, nonce, text };
-            texts.push(serde_json::to_string(&command).unwrap_or_default());
+            let text = "안녕하세요, 오늘도 밍기적!";
+            let (id, room) = (self.sent, &self.room);
+            texts.push(json!({"type": "send", "id": id, "room": room, "nonce": nonce, "text": text}).to_string());
         }
         texts
     }

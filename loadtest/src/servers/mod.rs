@@ -4,6 +4,7 @@ mod clock;
 mod cluster;
 mod mariadb;
 mod mingizuk;
+pub mod peer;
 mod redis;
 
 use std::{
@@ -22,6 +23,7 @@ pub use self::{
     cluster::Cluster,
     mariadb::MariaDb,
     mingizuk::{Finished, Mingizuk, Ready, Role, Setup},
+    peer::Peer,
     redis::{Redis, Sync},
 };
 pub use rustix::process::Signal;
@@ -107,7 +109,7 @@ impl Program {
     }
 
     /// Waits until `ready` says so, trying again and again.
-    async fn until_ready<T>(&mut self, mut ready: impl AsyncFnMut() -> io::Result<T>) -> Outcome<T> {
+    pub(crate) async fn until_ready<T>(&mut self, mut ready: impl AsyncFnMut() -> io::Result<T>) -> Outcome<T> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             if let Ok(value) = ready().await {
