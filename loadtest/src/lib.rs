@@ -13,6 +13,7 @@
 //! | [`metrics`] | counters, rates and histograms of a run, and the report file |
 //! | [`socket`] | the connection that costs the generator next to nothing |
 //! | [`clock`] | time stamps that every process of the machine reads alike |
+//! | [`output`] | live view, summary, comparison and HTML report of a run |
 //! | [`process`] | processor time and memory of a process |
 //! | [`proxy`] | a TCP proxy that cuts, freezes and refuses |
 //! | [`failure`] | one error for everything that can go wrong in a test program |
@@ -30,6 +31,7 @@ pub mod engines;
 pub mod clock;
 pub mod failure;
 pub mod metrics;
+pub mod output;
 pub mod process;
 pub mod proxy;
 pub mod rest;

@@ -7,6 +7,7 @@ use loadtest::{
     commands::{Check, Quick, Run},
     bench::{Bench, Floor, Ready},
     failure::Outcome,
+    output::command::{CompareArgs, ReportArgs},
     rest_load::RestLoad,
     stress::Stress,
 };
@@ -27,6 +28,10 @@ enum Command {
     /// Measure the gateway.
     #[command(subcommand)]
     Bench(Bench),
+    /// Compare two reports: ratios, and which differences are larger than the noise.
+    Compare(CompareArgs),
+    /// Make one HTML file of one report, or of two laid over each other.
+    Report(ReportArgs),
     /// Write frames to sockets: what measurements are compared with.
     #[command(hide = true)]
     Floor(Floor),
@@ -66,6 +71,8 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Run(_) | Command::Check(_) | Command::Quick(_) => Ok(()),
         Command::Bench(bench) => bench.run().await,
+        Command::Compare(compare) => compare.run(),
+        Command::Report(report) => report.run(),
         Command::Floor(floor) => floor.run(),
         Command::Ready(ready) => ready.run().await,
         Command::Rest(load) => load.run().await,
