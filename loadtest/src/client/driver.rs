@@ -13,7 +13,7 @@ use uuid::Uuid;
 use wire::{Command, Entry, Frame, close};
 
 use super::{
-    CommandError, Connection, ConnectionError, Greeting, Incoming, Options, Request, Sent, View,
+    CommandError, Connection, ConnectionError, Event, Greeting, Incoming, Options, Request, Sent, View,
     connection::{PATIENCE, reply_id},
     view::Taken,
 };
@@ -102,7 +102,9 @@ impl Driver {
 
     async fn connect(&self) -> Result<(Connection, Duration), ConnectionError> {
         let url = &self.options.gateways[self.gateway % self.options.gateways.len()];
+        let began = Instant::now();
         let (connection, welcome) = Connection::greet(url, Greeting::Header(&self.options.token)).await?;
+        self.tell(Event::Connected { took: began.elapsed() });
         self.view.send_modify(|view| {
             view.connected = true;
             view.stopped = None;
@@ -272,7 +274,14 @@ impl Driver {
         self.rooms.values().any(|room| [room.joining, room.sending].into_iter().flatten().any(|(_, due)| due <= now))
     }
 
+    fn tell(&self, event: Event<'_>) {
+        if let Some(observer) = &self.options.observer {
+            observer.observe(event);
+        }
+    }
+
     fn take_entry(&mut self, entry: Entry) {
+        self.tell(Event::Entry(&entry));
         let keep = self.options.keep;
         self.view.send_if_modified(|view| {
             let Some(room) = view.rooms.get_mut(&entry.room).filter(|room| room.live) else { return false };
@@ -287,6 +296,7 @@ impl Driver {
         match frame {
             Frame::Joined { room, epoch, seq, recovered, entries, notice, role, .. } => {
                 let keep = self.options.keep;
+                self.tell(Event::Joined { room, seq, recovered, entries: &entries });
                 if let Some(state) = self.rooms.get_mut(&room) {
                     state.joining = None;
                 }
@@ -355,6 +365,7 @@ impl Driver {
             _ => 1006,
         };
         self.view.send_modify(|view| view.last_close = Some(code));
+        self.tell(Event::Ended { code });
         match code {
             close::BAD_FRAME | close::UNAUTHENTICATED | close::FORBIDDEN => End::Stop(code),
             _ => End::Again(come_back),

@@ -11,9 +11,10 @@
 pub mod backoff;
 pub mod connection;
 mod driver;
+pub mod observer;
 pub mod view;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use wire::{Command, ErrorCode, Frame};
 pub use self::{
     backoff::Backoff,
     connection::{Connection, ConnectionError, Greeting, Incoming, Welcome},
+    observer::{Event, Observer},
     view::{RoomView, View},
 };
 use crate::failure::{Failure, Outcome};
@@ -43,6 +45,8 @@ pub struct Options {
     pub backoff: Backoff,
     /// Entries to remember of each room.
     pub keep: usize,
+    /// Who is told of everything as it happens.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Options {
@@ -54,6 +58,7 @@ impl Options {
             rooms: Vec::new(),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)),
             keep: 100_000,
+            observer: None,
         }
     }
 }
