@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use loadtest::{
     commands::{Check, Quick, Run},
     bench::{Bench, Floor, Ready},
+    chat::{command::Chat, search::SearchLimit},
     failure::Outcome,
     output::command::{CompareArgs, ReportArgs},
     rest_load::RestLoad,
@@ -28,6 +29,10 @@ enum Command {
     /// Measure the gateway.
     #[command(subcommand)]
     Bench(Bench),
+    /// Let people chat: delivery latency, loss, order, recovery.
+    Chat(Chat),
+    /// Find the highest rate of messages that still meets thresholds, and what was the limit.
+    SearchLimit(SearchLimit),
     /// Compare two reports: ratios, and which differences are larger than the noise.
     Compare(CompareArgs),
     /// Make one HTML file of one report, or of two laid over each other.
@@ -71,6 +76,8 @@ async fn run(command: Command) -> Outcome {
     match command {
         Command::Run(_) | Command::Check(_) | Command::Quick(_) => Ok(()),
         Command::Bench(bench) => bench.run().await,
+        Command::Chat(chat) => chat.run().await,
+        Command::SearchLimit(search) => search.run().await,
         Command::Compare(compare) => compare.run(),
         Command::Report(report) => report.run(),
         Command::Floor(floor) => floor.run(),

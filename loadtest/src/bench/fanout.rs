@@ -8,10 +8,10 @@ use super::{PARALLEL, Target, add_percentiles, report::Report, subject::Running,
 use crate::{
     chat::{
         arrivals::Arrivals,
-        load::{Load, Measured},
+        load::{Load, Measured, PATIENCE, Scene},
     },
     failure::Outcome,
-    process::Usage,
+    process::{Meter, Usage},
 };
 
 /// Messages to rooms of many.
@@ -47,23 +47,27 @@ pub struct Fanout {
 
 /// A measured load and what the processes used meanwhile.
 #[derive(Debug)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// What happened.
-    pub(super) measured: Measured,
+    pub(crate) measured: Measured,
     /// Use when the measured time began.
-    pub(super) before: Usage,
+    pub(crate) before: Usage,
     /// Use when it ended.
-    pub(super) after: Usage,
+    pub(crate) after: Usage,
 }
 
 impl Cost {
     /// Connects everyone, sends, and measures.
-    pub(super) async fn measure(running: &Running, load: &Load) -> Outcome<Self> {
-        let connected = running.scene.connect(1, PARALLEL).await?;
-        let meter = running.meter.clone().with("generator", std::process::id());
+    pub(crate) async fn measure(running: &Running, load: &Load) -> Outcome<Self> {
+        Self::measure_scene(&running.scene, &running.meter, load).await
+    }
+
+    /// The same for a scene whose processes are in `meter`.
+    pub(crate) async fn measure_scene(scene: &Scene, meter: &Meter, load: &Load) -> Outcome<Self> {
+        let connected = scene.connect(1, PARALLEL).await?;
+        let meter = meter.clone().with("generator", std::process::id());
         let mut edges = Vec::new();
-        let measured = running
-            .scene
+        let measured = scene
             .run(connected, load, || {
                 edges.push(meter.read()?);
                 Ok(())
@@ -74,12 +78,12 @@ impl Cost {
     }
 
     /// Processor seconds of a group within the measured time.
-    pub(super) fn seconds(&self, group: &str) -> f64 {
+    pub(crate) fn seconds(&self, group: &str) -> f64 {
         self.after.cpu_since(&self.before, group).as_secs_f64()
     }
 
     /// Microseconds of a group's processor time for each delivery.
-    pub(super) fn micros_a_delivery(&self, group: &str) -> f64 {
+    pub(crate) fn micros_a_delivery(&self, group: &str) -> f64 {
         self.seconds(group) * 1e6 / to_f64(self.measured.deliveries.max(1))
     }
 }
@@ -93,6 +97,7 @@ impl Fanout {
             text: self.text,
             warm_up: Duration::from_secs(self.warm_up),
             measure: Duration::from_secs(self.seconds),
+            patience: PATIENCE,
             seed: self.seed,
         };
         let cost = Cost::measure(&running, &load).await?;

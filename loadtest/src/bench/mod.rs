@@ -20,6 +20,7 @@ use clap::{Args, Subcommand};
 use hdrhistogram::Histogram;
 use uuid::Uuid;
 
+pub(crate) use self::fanout::Cost;
 pub use self::{floor::Floor, ready::Ready};
 use self::{
     report::Report,
@@ -70,7 +71,7 @@ impl Bench {
 
 /// What is measured: a system started for it, or a running gateway.
 #[derive(Args)]
-struct Target {
+pub struct Target {
     /// The program: MariaDB, Redis, a REST service and gateways are started for the measurement.
     #[arg(long, default_value = "target/release/mingizuk")]
     mingizuk: PathBuf,
@@ -92,7 +93,11 @@ struct Target {
 }
 
 impl Target {
-    async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Running> {
+    /// Starts what is to be measured, or reads who is to be measured elsewhere.
+    ///
+    /// # Errors
+    /// When a part does not become ready, or the token file has too few people.
+    pub async fn prepare(&self, rooms: usize, members: usize) -> Outcome<Running> {
         if let Some(tokens) = &self.tokens {
             let rooms = read_tokens(&std::fs::read_to_string(tokens)?, rooms, members)?;
             let scene = Scene {
@@ -101,7 +106,7 @@ impl Target {
                 rooms: rooms.iter().map(subject::seats).collect(),
             };
             let meter = self.pid.iter().fold(Meter::default(), |meter, pid| meter.with("server", *pid));
-            return Ok(Running::elsewhere(scene, meter));
+            return Ok(Running::elsewhere(scene, rooms, meter));
         }
         let mut settings = Vec::new();
         for setting in &self.settings {
@@ -149,7 +154,7 @@ fn read_tokens(csv: &str, rooms: usize, members: usize) -> Outcome<Vec<Room>> {
 }
 
 /// Waits until a subject has nothing to do any more: a quarter of a second in which it hardly ran.
-async fn settle(running: &Running) -> Outcome {
+pub(crate) async fn settle(running: &Running) -> Outcome {
     for _ in 0..120 {
         let before = running.meter.read()?;
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -161,7 +166,7 @@ async fn settle(running: &Running) -> Outcome {
 }
 
 /// Adds the conditions of a measurement.
-fn describe(running: &Running, report: &mut Report) {
+pub(crate) fn describe(running: &Running, report: &mut Report) {
     let rooms = &running.scene.rooms;
     report.add("gateways", running.scene.addresses.len());
     report.add("rooms", rooms.len());

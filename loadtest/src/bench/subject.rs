@@ -62,7 +62,9 @@ pub struct Running {
     pub scene: Scene,
     /// Its processes, in the groups `server`, `redis` and `database`.
     pub meter: Meter,
-    /// This service, if it is that.
+    /// The rooms as the service knows them; empty for the floor and peers.
+    pub people: Vec<system::Room>,
+    /// This service, if it was started for this.
     pub system: Option<System>,
     _programs: Vec<Program>,
     _redis: Option<Redis>,
@@ -101,7 +103,7 @@ impl Starter {
                 let settings: Vec<(&str, &str)> = settings.chain(more).collect();
                 let system = System::start(&self.mingizuk, self.gateways, Sync::EverySecond, &settings).await?;
                 let rooms = system.populate(shape.rooms, shape.members).await?;
-                of_system(system, &rooms)
+                of_system(system, rooms)
             }
         }
     }
@@ -111,7 +113,7 @@ impl Starter {
 ///
 /// # Errors
 /// When a process has ended.
-pub fn of_system(mut system: System, rooms: &[system::Room]) -> Outcome<Running> {
+pub fn of_system(mut system: System, people: Vec<system::Room>) -> Outcome<Running> {
     let addresses = system.gateway_urls()?.iter().map(|url| address(url)).collect();
     let mut meter =
         Meter::default().with("redis", system.redis.pid()?).with("database", system.mariadb.program().pid()?);
@@ -119,8 +121,8 @@ pub fn of_system(mut system: System, rooms: &[system::Room]) -> Outcome<Running>
         meter = meter.with("server", gateway.program().pid()?);
     }
     let protocol = Arc::new(Protocol::mingizuk());
-    let scene = Scene { protocol, addresses, rooms: rooms.iter().map(seats).collect() };
-    Ok(Running { scene, meter, system: Some(system), _programs: Vec::new(), _redis: None, _folder: None })
+    let scene = Scene { protocol, addresses, rooms: people.iter().map(seats).collect() };
+    Ok(Running { scene, meter, people, system: Some(system), _programs: Vec::new(), _redis: None, _folder: None })
 }
 
 /// The `host:port` of a gateway's URL.
@@ -158,7 +160,15 @@ async fn floor(arrivals: Arrivals, shape: Shape) -> Outcome<Running> {
     }
     let scene = Scene { protocol: Arc::new(protocol), addresses: vec![format!("127.0.0.1:{port}")], rooms };
     let meter = Meter::default().with("server", program.pid()?);
-    Ok(Running { scene, meter, system: None, _programs: vec![program], _redis: None, _folder: Some(folder) })
+    Ok(Running {
+        scene,
+        meter,
+        people: Vec::new(),
+        system: None,
+        _programs: vec![program],
+        _redis: None,
+        _folder: Some(folder),
+    })
 }
 
 async fn start_peer(peer: &Peer, shape: Shape) -> Outcome<Running> {
@@ -172,13 +182,21 @@ async fn start_peer(peer: &Peer, shape: Shape) -> Outcome<Running> {
         rooms: strangers(shape.rooms, shape.members),
     };
     let meter = Meter::default().with("server", program.pid()?).with("redis", redis.pid()?);
-    Ok(Running { scene, meter, system: None, _programs: vec![program], _redis: Some(redis), _folder: Some(folder) })
+    Ok(Running {
+        scene,
+        meter,
+        people: Vec::new(),
+        system: None,
+        _programs: vec![program],
+        _redis: Some(redis),
+        _folder: Some(folder),
+    })
 }
 
 impl Running {
     /// Servers that were started elsewhere and go on running.
-    pub const fn elsewhere(scene: Scene, meter: Meter) -> Self {
-        Self { scene, meter, system: None, _programs: Vec::new(), _redis: None, _folder: None }
+    pub const fn elsewhere(scene: Scene, people: Vec<system::Room>, meter: Meter) -> Self {
+        Self { scene, meter, people, system: None, _programs: Vec::new(), _redis: None, _folder: None }
     }
 
     /// The service.

@@ -74,9 +74,10 @@ impl Ledger {
         self.order
     }
 
-    /// The message that would be the next of a sender: all before it have arrived or are missing.
-    pub fn next(&self, sender: u32) -> u32 {
-        usize::try_from(sender).ok().and_then(|place| self.senders.get(place)).map_or(0, |from| from.next)
+    /// Whether a message has arrived.
+    pub fn has(&self, sender: u32, number: u32) -> bool {
+        let from = usize::try_from(sender).ok().and_then(|place| self.senders.get(place));
+        from.is_some_and(|from| number < from.next && !from.missing.contains(&number))
     }
 }
 
@@ -100,6 +101,7 @@ mod tests {
                 ledger.take(1, *number);
             }
             assert_eq!(ledger.sums, expected, "{numbers:?}");
+            assert!(numbers.iter().all(|number| ledger.has(1, *number)) && !ledger.has(1, 4) && !ledger.has(0, 0));
         }
     }
 

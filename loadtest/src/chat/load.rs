@@ -36,8 +36,8 @@ use crate::{
 
 /// How far behind its time a message may be sent and still be stamped with the time it was sent at: what timers cost.
 pub const LATE: Duration = Duration::from_millis(5);
-/// How long a connection or an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection or an answer may take; a patience that fits most loads.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long deliveries may be awaited after the last message, as long as some still come.
 const SETTLE: Duration = Duration::from_secs(60);
 /// Messages of one connection whose acknowledgements are awaited, at most; older ones are forgotten.
@@ -67,6 +67,8 @@ pub struct Load {
     pub warm_up: Duration,
     /// Time measured.
     pub measure: Duration,
+    /// How long deliveries are awaited after the last message while none comes.
+    pub patience: Duration,
     /// Seed of the times.
     pub seed: u64,
 }
@@ -176,7 +178,7 @@ impl Scene {
         let open = async {
             let mut socket = Socket::open(&self.protocol.upgrade(address, member, &room.id)).await?;
             for step in self.protocol.connect.iter().chain(&self.protocol.subscribe) {
-                take_step(&mut socket, step, member, room).await?;
+                take_step(&mut socket, step, member, &room.id).await?;
             }
             Ok::<_, Ended>(socket)
         };
@@ -224,7 +226,7 @@ impl Scene {
         stop_sending.cancel();
         senders.join_all().await;
         let members = self.rooms.first().map_or(0, |room| room.members.len()) as u64;
-        run.settle(self.expects(&run, members)).await;
+        run.settle(load.patience, self.expects(&run, members)).await;
         stop.cancel();
         let ended = receivers.join_all().await;
         run.finish(ended, seconds, deliveries, |run| self.expects(run, members)())
@@ -244,12 +246,13 @@ impl Scene {
     }
 }
 
-async fn take_step(socket: &mut Socket, step: &Step, member: &Member, room: &Room) -> Result<(), Ended> {
+/// Sends what a step says, then waits for what it expects.
+pub(super) async fn take_step(socket: &mut Socket, step: &Step, member: &Member, room: &str) -> Result<(), Ended> {
     if let Some(send) = &step.send {
-        socket.sender().send(&fill(send, member, &room.id)).await?;
+        socket.sender().send(&fill(send, member, room)).await?;
     }
     if let Some(expect) = &step.expect {
-        socket.until(fill(expect, member, &room.id).as_bytes()).await?;
+        socket.until(fill(expect, member, room).as_bytes()).await?;
     }
     Ok(())
 }
@@ -294,11 +297,11 @@ impl Run {
         stamp >= self.from.load(Ordering::Relaxed) && stamp < self.until.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything has arrived that must, or nothing has for ten seconds.
-    async fn settle(&self, expected: impl Fn() -> Option<u64>) {
+    /// Waits until everything has arrived that must, or nothing has for `patience`.
+    async fn settle(&self, patience: Duration, expected: impl Fn() -> Option<u64>) {
         let deadline = Instant::now() + SETTLE;
         let (mut seen, mut seen_at) = (0, Instant::now());
-        while Instant::now() < deadline && seen_at.elapsed() < PATIENCE {
+        while Instant::now() < deadline && seen_at.elapsed() < patience {
             let received = self.received.load(Ordering::Relaxed);
             let answered = self.acknowledged.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
             let acks = self.protocol.publish.as_ref().is_some_and(|publish| publish.ack.is_some());

@@ -7,12 +7,19 @@
 //! | [`arrivals`] | when messages are due and when people come; pure |
 //! | [`protocol`] | how a chat server is spoken to: connect, subscribe, publish, receive |
 //! | [`load`] | rooms of connections that send at a rate, measured |
+//! | [`people`] | readers, talkers, commuters, slow phones and lurkers |
+//! | [`command`] | `loadtest chat` |
+//! | [`search`] | `loadtest search-limit`: the highest rate that meets thresholds |
 
 pub mod arrivals;
+pub mod command;
 pub mod ledger;
+mod listener;
 pub mod load;
 pub mod message;
+pub mod people;
 pub mod protocol;
+pub mod search;
 
 /// A person who connects.
 #[derive(Clone, Debug)]
