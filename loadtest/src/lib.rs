@@ -10,7 +10,6 @@
 //! | [`bench`] | measuring: fan-out, idle connections, connecting, sending, starting |
 //! | [`stress`] | breaking it on purpose and checking that nothing was lost |
 //! | [`chat`] | chat under load: messages timed to every receiver, and what was lost, repeated or reordered |
-//! | [`metrics`] | counters, rates and histograms of a run, and the report file |
 //! | [`socket`] | the connection that costs the generator next to nothing |
 //! | [`clock`] | time stamps that every process of the machine reads alike |
 //! | [`output`] | live view, summary, comparison and HTML report of a run |
@@ -26,9 +25,9 @@
 pub mod bench;
 pub mod chat;
 pub mod client;
+pub mod clock;
 pub mod commands;
 pub mod engines;
-pub mod clock;
 pub mod failure;
 pub mod metrics;
 pub mod output;

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::{
-    commands::{Check, Quick, Run},
     bench::{Bench, Floor, Ready},
     chat::{command::Chat, search::SearchLimit},
+    commands::{Check, Quick, Run},
     failure::Outcome,
     output::command::{CompareArgs, ReportArgs},
     rest_load::RestLoad,

@@ -4,7 +4,7 @@
 //! from its time all the same: a slow server cannot hide behind a generator that waits for it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -61,7 +61,7 @@ pub struct RestLoad {
 
 /// What can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Read {
+pub(crate) enum Read {
     /// My profile.
     Me,
     /// My day: the main routine, the monster, what was done.
@@ -116,7 +116,28 @@ impl RestLoad {
     ///
     /// # Errors
     /// When the service does not answer, or answers anything but success.
-    pub async fn run(mut self) -> Outcome {
+    pub async fn run(self) -> Outcome {
+        self.figures().await.map(|report| report.print())
+    }
+
+    /// Reads of the service at `url`, whose process is `pid`, by the people in the file `tokens`.
+    pub(crate) fn of(pid: u32, url: &str, tokens: &Path, rate: u64, seconds: u64, warm_up: u64) -> Self {
+        let (url, tokens, reads) = (url.to_owned(), tokens.to_owned(), Vec::new());
+        Self { pid, url, tokens, rate, seconds, warm_up, connections: 10, reads }
+    }
+
+    /// With one thing more to read; everything is read without this.
+    #[must_use]
+    pub(crate) fn reading(mut self, read: Read) -> Self {
+        self.reads.push(read);
+        self
+    }
+
+    /// Measures.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) async fn figures(mut self) -> Outcome<Report> {
         process::raise_open_files();
         let people = Arc::new(read_people(&std::fs::read_to_string(&self.tokens)?)?);
         if self.reads.is_empty() {
@@ -134,8 +155,7 @@ impl RestLoad {
         report.add("seconds measured of each", self.seconds);
         report.add("server memory MiB", process::resident(self.pid)? >> 20);
         report.add("machine", machine());
-        report.print();
-        if failed == 0 { Ok(()) } else { Err(Failure::new(format!("{failed} requests failed"))) }
+        if failed == 0 { Ok(report) } else { Err(Failure::new(format!("{failed} requests failed"))) }
     }
 
     /// Returns how many requests failed.

@@ -4,14 +4,17 @@
 //! takes the time it arrived, and what arrived is compared with what was acknowledged. The gateway's own cost is what
 //! the system charged its process.
 
+mod all;
 mod connect;
 mod fanout;
+mod figures;
 mod floor;
 mod idle;
 pub mod raw;
 mod ready;
 pub mod report;
 mod send;
+mod store;
 pub mod subject;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -49,6 +52,10 @@ pub enum Bench {
     Connect(connect::Connect),
     /// Messages as fast as they are acknowledged: rate and processor time of each.
     Send(send::Send),
+    /// Rooms in Redis against rooms in MariaDB: the same chat script on both.
+    Store(store::StoreBench),
+    /// Every figure of docs/performance.md, beside the floor and the peers.
+    All(all::All),
 }
 
 impl Bench {
@@ -63,6 +70,8 @@ impl Bench {
             Self::Idle(bench) => bench.run().await?,
             Self::Connect(bench) => bench.run().await?,
             Self::Send(bench) => bench.run().await?,
+            Self::Store(bench) => return bench.run().await,
+            Self::All(bench) => return bench.run().await,
         };
         report.print();
         Ok(())

@@ -25,6 +25,11 @@ impl Report {
         self.add(name, (value * 100.0).round() / 100.0);
     }
 
+    /// A figure, if it is a number.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.rows.iter().find(|(row, _)| row == name)?.1.as_f64()
+    }
+
     /// Prints the table, then the JSON on one line.
     pub fn print(&self) {
         let width = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);

@@ -25,22 +25,22 @@ use crate::{
 #[derive(Args)]
 pub struct Send {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Rooms.
     #[arg(long, default_value_t = 100)]
-    rooms: usize,
+    pub(super) rooms: usize,
     /// Members of each room; each sends.
     #[arg(long, default_value_t = 1)]
-    members: usize,
+    pub(super) members: usize,
     /// Messages of one connection under way at a time.
     #[arg(long, default_value_t = 16)]
-    window: u64,
+    pub(super) window: u64,
     /// Seconds to measure.
     #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    pub(super) seconds: u64,
     /// Seconds to send before measuring.
     #[arg(long, default_value_t = 3)]
-    warm_up: u64,
+    pub(super) warm_up: u64,
 }
 
 #[derive(Default)]

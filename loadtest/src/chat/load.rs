@@ -31,7 +31,7 @@ use super::{
 use crate::{
     clock::{between, stamp},
     failure::{Failure, Outcome, While, within},
-    socket::{Ended, Sender, Socket},
+    socket::{Ended, Sender, Socket, contains},
 };
 
 /// How far behind its time a message may be sent and still be stamped with the time it was sent at: what timers cost.
@@ -178,7 +178,7 @@ impl Scene {
         let open = async {
             let mut socket = Socket::open(&self.protocol.upgrade(address, member, &room.id)).await?;
             for step in self.protocol.connect.iter().chain(&self.protocol.subscribe) {
-                take_step(&mut socket, step, member, &room.id).await?;
+                take_step(&mut socket, &self.protocol, step, member, &room.id).await?;
             }
             Ok::<_, Ended>(socket)
         };
@@ -246,13 +246,31 @@ impl Scene {
     }
 }
 
-/// Sends what a step says, then waits for what it expects.
-pub(super) async fn take_step(socket: &mut Socket, step: &Step, member: &Member, room: &str) -> Result<(), Ended> {
+/// Sends what a step says, then waits for what it expects; the protocol's own pings are answered meanwhile.
+pub(super) async fn take_step(
+    socket: &mut Socket,
+    protocol: &Protocol,
+    step: &Step,
+    member: &Member,
+    room: &str,
+) -> Result<(), Ended> {
     if let Some(send) = &step.send {
         socket.sender().send(&fill(send, member, room)).await?;
     }
-    if let Some(expect) = &step.expect {
-        socket.until(fill(expect, member, room).as_bytes()).await?;
+    let Some(expect) = &step.expect else { return Ok(()) };
+    let expect = fill(expect, member, room);
+    let mut found = false;
+    while !found {
+        let mut pings = 0;
+        socket
+            .receive(|frame| {
+                found |= contains(frame, expect.as_bytes());
+                pings += u64::from(protocol.hear(frame) == Heard::Ping);
+            })
+            .await?;
+        if let Some(heartbeat) = protocol.heartbeat.as_ref().filter(|_| pings > 0) {
+            socket.sender().send(&heartbeat.send).await?;
+        }
     }
     Ok(())
 }

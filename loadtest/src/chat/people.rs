@@ -466,14 +466,14 @@ impl Task {
         let open = async {
             let mut socket = Socket::open(&upgrade).await?;
             for step in &protocol.connect {
-                super::load::take_step(&mut socket, step, &member, &room).await?;
+                super::load::take_step(&mut socket, &protocol, step, &member, &room).await?;
             }
             self.crowd.recorder.with(person.number, |window| {
                 window.record("chat.connect_time", between(began, stamp()).as_secs_f64() * 1000.0);
             });
             if slow {
                 for step in &protocol.subscribe {
-                    super::load::take_step(&mut socket, step, &member, &room).await?;
+                    super::load::take_step(&mut socket, &protocol, step, &member, &room).await?;
                 }
             }
             Ok(socket)

@@ -52,6 +52,11 @@ impl MariaDb {
         format!("mysql://root@127.0.0.1:{}/{}", self.port, DATABASES[1])
     }
 
+    /// Its port on 127.0.0.1.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its process.
     pub const fn program(&mut self) -> &mut Program {
         &mut self.program

@@ -151,9 +151,17 @@ impl Setup {
     /// # Errors
     /// When it does not end within [`PATIENCE`]; a failed command is no error here.
     pub async fn run(&self, arguments: &[&str]) -> Outcome<Finished> {
+        self.run_within(PATIENCE, arguments).await
+    }
+
+    /// The same for a command that may take `limit`.
+    ///
+    /// # Errors
+    /// When it does not end within that; a failed command is no error here.
+    pub async fn run_within(&self, limit: Duration, arguments: &[&str]) -> Outcome<Finished> {
         let began = Instant::now();
         let output = self.command().args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = within(PATIENCE, format!("the end of mingizuk {arguments:?}"), output).await?.doing("running")?;
+        let output = within(limit, format!("the end of mingizuk {arguments:?}"), output).await?.doing("running")?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Finished {
             status: output.status,

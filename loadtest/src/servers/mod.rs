@@ -144,7 +144,7 @@ pub fn free_port() -> io::Result<u16> {
 }
 
 /// A program by its name: `variable` if set, else the first on the PATH or in the system's folders.
-fn find_program(variable: &str, names: &[&str]) -> Outcome<PathBuf> {
+pub(crate) fn find_program(variable: &str, names: &[&str]) -> Outcome<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }

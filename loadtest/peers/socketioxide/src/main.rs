@@ -25,6 +25,8 @@ async fn main() -> Result<(), Failure> {
 async fn connected<A: Adapter>(socket: SocketRef<A>) {
     socket.on("join", join);
     socket.on("say", say);
+    // An event that comes before its handler is there is dropped: clients wait for this.
+    socket.emit("ready", &()).ok();
 }
 
 async fn join<A: Adapter>(
