@@ -45,6 +45,14 @@ impl Which {
 struct Weather {
     cuts: [u64; 2],
     frozen: [bool; 2],
+    /// Connections up to this number forward nothing any more.
+    stranded: [u64; 2],
+}
+
+impl Weather {
+    const fn stops(&self, kind: usize, number: u64) -> bool {
+        self.frozen[kind] || number <= self.stranded[kind]
+    }
 }
 
 /// A proxy on a free port of 127.0.0.1. It ends, with every connection, when it is dropped.
@@ -93,6 +101,12 @@ impl Proxy {
         self.change(which, |weather, kind| weather.frozen[kind] = frozen);
     }
 
+    /// Stops forwarding for good on the connections that are open now; new ones work.
+    pub fn strand(&self, which: Which) {
+        let newest = self.accepted();
+        self.change(which, |weather, kind| weather.stranded[kind] = newest);
+    }
+
     /// Closes new connections at once, or takes them again.
     pub fn refuse(&self, refusing: bool) {
         self.refusing.store(refusing, Ordering::SeqCst);
@@ -117,22 +131,22 @@ async fn accept(
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        accepted.fetch_add(1, Ordering::SeqCst);
+        let number = accepted.fetch_add(1, Ordering::SeqCst) + 1;
         if !refusing.load(Ordering::SeqCst) {
-            connections.spawn(carry(client, target, weather.clone()));
+            connections.spawn(carry(number, client, target, weather.clone()));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn carry(client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn carry(number: u64, client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
     // The proxy must not add delays of its own; where it cannot be switched off, it only adds some.
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let subscriber = Arc::new(AtomicBool::new(false));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let there = forward(from_client, to_server, weather.clone(), Arc::clone(&subscriber), true);
-    let back = forward(from_server, to_client, weather.clone(), Arc::clone(&subscriber), false);
+    let there = forward(number, from_client, to_server, weather.clone(), Arc::clone(&subscriber), true);
+    let back = forward(number, from_server, to_client, weather.clone(), Arc::clone(&subscriber), false);
     tokio::select! {
         _ = there => {}
         _ = back => {}
@@ -141,6 +155,7 @@ async fn carry(client: TcpStream, target: SocketAddr, weather: watch::Receiver<W
 }
 
 async fn forward(
+    number: u64,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut weather: watch::Receiver<Weather>,
@@ -156,7 +171,7 @@ async fn forward(
         if watching && buffer[..length].windows(9).any(|word| word.eq_ignore_ascii_case(b"SUBSCRIBE")) {
             subscriber.store(true, Ordering::SeqCst);
         }
-        let frozen = |weather: &Weather| weather.frozen[usize::from(subscriber.load(Ordering::SeqCst))];
+        let frozen = |weather: &Weather| weather.stops(usize::from(subscriber.load(Ordering::SeqCst)), number);
         drop(weather.wait_for(|weather| !frozen(weather)).await);
         to.write_all(&buffer[..length]).await?;
     }

@@ -1,13 +1,14 @@
-//! A real Redis Cluster: rooms in the slots of every master, and a master that dies.
+//! A real Redis Cluster: rooms in the slots of every master, a master that dies, and slots that move.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use common::{
     config::SecretUrl,
-    rooms::{Range, RoomStore, Signal},
+    rooms::{Range, RoomError, RoomStore, Signal, redis::RedisRooms},
 };
 use loadtest::servers::Cluster;
 use testing::Database;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{fill, message, next, next_entry, person, seqs, within};
@@ -83,4 +84,80 @@ async fn there_reads(there: &dyn RoomStore, room: Uuid) -> Vec<u64> {
         }
     })
     .await
+}
+
+/// A command for a room that is well takes no longer.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+async fn rooms_on(cluster: &Cluster) -> RedisRooms {
+    testing::redis_rooms_at(SecretUrl::new(cluster.url()), Database::Sqlite.fresh().await).await
+}
+
+/// Rooms that have `count` messages each, and who wrote them.
+async fn written_rooms(store: &RedisRooms, rooms: usize, count: u64) -> Vec<(Uuid, Uuid)> {
+    let mut written = Vec::new();
+    for _ in 0..rooms {
+        let room = Uuid::now_v7();
+        written.push((room, fill(store, room, count).await));
+    }
+    written
+}
+
+/// Appends to each room: none may fail, nor take long.
+async fn all_take_a_message(store: &RedisRooms, rooms: &[(Uuid, Uuid)], nonce: &str) {
+    let since = Instant::now();
+    let appends = rooms.iter().map(|(room, author)| store.append(*room, message(*author, nonce, "x")));
+    for outcome in futures_util::future::join_all(appends).await {
+        outcome.expect("an append to a room that is well");
+    }
+    assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_keys_have_moved_ahead_of_its_slot_is_served_and_no_other_room_notices() {
+    let cluster = Cluster::start_without_replicas().await.expect("a cluster");
+    let store = rooms_on(&cluster).await;
+    let rooms = written_rooms(&store, 12, 3).await;
+    let ((moving, author), others) = (rooms[0], &rooms[1..]);
+    let (slot, from) = cluster.slot_of(&moving.to_string()).await.expect("a slot");
+    let to = (from + 1) % 3;
+    cluster.open_slot(slot, from, to).await.expect("an open slot");
+    cluster.move_keys(slot, "", from, to).await.expect("moved");
+    for round in 1..=4_u64 {
+        let nonce = format!("ask-{round}");
+        let appended = store.append(moving, message(author, &nonce, "x")).await.expect("followed");
+        assert_eq!(appended.position.seq, 3 + round);
+        assert_eq!(seqs(&store.read(moving, Range::Latest, 2).await.expect("read").entries), [2 + round, 3 + round]);
+        all_take_a_message(&store, others, &nonce).await;
+    }
+    cluster.assign_slot(slot, to).await.expect("assigned");
+    all_take_a_message(&store, &rooms, "after").await;
+    assert_eq!(seqs(&store.read(moving, Range::Latest, 10).await.expect("read").entries), [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_is_torn_in_two_is_unavailable_for_that_long_and_no_other_room_notices() {
+    let cluster = Cluster::start_without_replicas().await.expect("a cluster");
+    let store = rooms_on(&cluster).await;
+    let rooms = written_rooms(&store, 12, 3).await;
+    let ((torn, author), others) = (rooms[0], &rooms[1..]);
+    let (slot, from) = cluster.slot_of(&torn.to_string()).await.expect("a slot");
+    let to = (from + 1) % 3;
+    cluster.open_slot(slot, from, to).await.expect("an open slot");
+    cluster.move_keys(slot, ":log", from, to).await.expect("moved");
+    for round in 1..=2 {
+        let since = Instant::now();
+        let outcome = store.append(torn, message(author, "torn", "x")).await;
+        assert!(matches!(outcome, Err(RoomError::Unavailable(_))), "{outcome:?}");
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        all_take_a_message(&store, others, &format!("torn-{round}")).await;
+    }
+    // What waits when the last key arrives is served then.
+    let (waits, moved) = tokio::join!(store.append(torn, message(author, "torn", "x")), async {
+        cluster.move_keys(slot, "", from, to).await?;
+        cluster.assign_slot(slot, to).await
+    });
+    moved.expect("moved");
+    assert_eq!(waits.expect("an append").position.seq, 4);
+    all_take_a_message(&store, &rooms, "after").await;
 }

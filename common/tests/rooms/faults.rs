@@ -154,6 +154,23 @@ async fn commands_that_are_cut_do_not_cut_the_live_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_answer_nothing_while_new_ones_do_are_replaced() {
+    let redis = own_redis().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await.expect("a proxy");
+    let store = rooms_at(&format!("redis://{}", proxy.address())).await;
+    let room = Uuid::now_v7();
+    let author = fill(&store, room, 1).await;
+    proxy.strand(Which::Commands);
+    let since = Instant::now();
+    let many = (0..20).map(|n| store.append(room, message(author, &format!("stranded-{n}"), "x")));
+    for outcome in futures_util::future::join_all(many).await {
+        assert!(matches!(outcome, Err(RoomError::Unavailable(_))), "{outcome:?}");
+    }
+    while store.append(room, message(author, "again", "x")).await.is_err() {}
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_redis_begins_a_new_log_and_mixes_in_nothing_of_the_old() {
     let redis = own_redis().await;
     let settings = testing::redis_settings(SecretUrl::new(redis.url()));

@@ -7,12 +7,11 @@
 use std::sync::Arc;
 
 use dashmap::DashSet;
-use fred::interfaces::HashesInterface;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use wire::Position;
 
-use super::{Inner, keys, log::ListPage};
+use super::{Inner, client::Command, keys, log::ListPage};
 use crate::{
     db::Tx,
     rooms::{
@@ -99,16 +98,14 @@ impl Inner {
             page.changes.to_string(),
             page.entries.len().to_string(),
         ];
-        let args = args.into_iter().map(Into::into).collect();
-        let reply = self.redis.eval(&self.redis.scripts.trim, vec![keys::log(room), keys::meta(room)], args).await?;
-        Ok(reply.as_bool().unwrap_or(false))
+        self.redis.eval(&self.redis.scripts.trim, &[keys::log(room), keys::meta(room)], &args).await
     }
 
     /// Moves all of a room to SQL and removes it from Redis.
     pub(super) async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError> {
         // SQL first: from then on no log begins, and the script below stops the one that has.
         self.set_closing(room, now).await?;
-        self.redis.eval(&self.redis.scripts.close, vec![keys::meta(room)], Vec::new()).await?;
+        self.redis.eval::<()>(&self.redis.scripts.close, &[keys::meta(room)], &[]).await?;
         // Appends under way have ended, but messages may still be edited by whoever forgets a person.
         loop {
             self.archive(room, 0).await?;
@@ -139,14 +136,12 @@ impl Inner {
     }
 
     async fn raw_notice(&self, room: Uuid) -> Result<Option<String>, RoomError> {
-        Ok(self.redis.client()?.hget(keys::meta(room), "notice").await?)
+        self.redis.run(Command::new("HGET", &keys::meta(room)).arg("notice")).await
     }
 
     async fn drop_log(&self, room: Uuid, left: &ListPage) -> Result<bool, RoomError> {
         let keys = keys::kept(room);
         let args = [left.head.epoch.to_string(), left.head.seq.to_string(), left.changes.to_string()];
-        let args = args.into_iter().map(Into::into).collect();
-        let reply = self.redis.eval(&self.redis.scripts.drop, keys, args).await?;
-        Ok(reply.as_bool().unwrap_or(false))
+        self.redis.eval(&self.redis.scripts.drop, &keys, &args).await
     }
 }

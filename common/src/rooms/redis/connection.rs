@@ -1,21 +1,21 @@
-//! Clients whose every wait has an end and every buffer a limit, and the scripts they run.
+//! Redis clients with command timeouts and bounded buffers; the Lua scripts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fred::{
-    clients::{Client, Pool, SubscriberClient, WithOptions},
-    interfaces::{ClientLike, LuaInterface},
+    clients::SubscriberClient,
+    interfaces::ClientLike,
     types::{
-        Builder, ClientState, Value,
-        config::{ClusterDiscoveryPolicy, Config, Options, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
-        scripts::Script,
+        Builder,
+        config::{ClusterDiscoveryPolicy, Config, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
     },
 };
 
-use super::{RedisSettings, RoomError};
+use super::{
+    RedisSettings, RoomError,
+    client::{Client, Command, Endpoint, FromReply, Script},
+};
 
-/// Commands waiting for one connection, at most; one more fails at once.
-const COMMAND_BUFFER: usize = 10_000;
 /// Messages waiting for the pump, at most; beyond that every room is checked against its log.
 const MESSAGE_BUFFER: usize = 16_384;
 /// The longest that connecting at start may take.
@@ -40,44 +40,42 @@ pub(super) struct Scripts {
     pub(super) admit: Script,
 }
 
-/// The connections for commands.
+/// The client for commands, and the scripts.
 pub(super) struct Redis {
-    pool: Pool,
-    options: Options,
+    client: Arc<Client>,
     pub(super) scripts: Scripts,
 }
 
-/// Connects the commands' connections and the one that subscribes.
+/// Connects for commands, and the one connection that subscribes.
 pub(super) async fn connect(settings: &RedisSettings) -> Result<(Redis, SubscriberClient), RoomError> {
+    let endpoint = Arc::new(Endpoint::parse(&settings.url)?);
     let mut builder = builder(settings)?;
-    let pool = builder.build_pool(settings.connections.max(1))?;
-    // Every client takes memory for as many messages as may wait, and only this one gets any.
     let builder =
         builder.with_performance_config(|performance| performance.broadcast_channel_capacity = MESSAGE_BUFFER);
     let subscriber = builder.build_subscriber_client()?;
     let connect = async {
-        pool.init().await?;
-        subscriber.init().await
+        let client = Client::connect(endpoint, settings.connections, settings.timeout).await?;
+        subscriber.init().await?;
+        Ok::<_, RoomError>(client)
     };
-    tokio::time::timeout(START_TIMEOUT, connect)
+    let client = tokio::time::timeout(START_TIMEOUT, connect)
         .await
         .map_err(|_| RoomError::Unavailable("no answer to connecting".to_owned()))??;
-    let options = Options { max_attempts: Some(1), timeout: Some(settings.timeout), ..Options::default() };
     let scripts = Scripts {
-        append: Script::from_lua(include_str!("append.lua")),
-        read: Script::from_lua(include_str!("read.lua")),
-        trim: Script::from_lua(include_str!("trim.lua")),
-        close: Script::from_lua(include_str!("close.lua")),
-        drop: Script::from_lua(include_str!("drop.lua")),
-        rewrite: Script::from_lua(include_str!("rewrite.lua")),
-        presence: Script::from_lua(include_str!("presence.lua")),
-        mark: Script::from_lua(include_str!("mark.lua")),
-        admit: Script::from_lua(include_str!("admit.lua")),
+        append: Script::new(include_str!("append.lua")),
+        read: Script::new(include_str!("read.lua")),
+        trim: Script::new(include_str!("trim.lua")),
+        close: Script::new(include_str!("close.lua")),
+        drop: Script::new(include_str!("drop.lua")),
+        rewrite: Script::new(include_str!("rewrite.lua")),
+        presence: Script::new(include_str!("presence.lua")),
+        mark: Script::new(include_str!("mark.lua")),
+        admit: Script::new(include_str!("admit.lua")),
     };
-    Ok((Redis { pool, options, scripts }, subscriber))
+    Ok((Redis { client, scripts }, subscriber))
 }
 
-/// What every client of a process shares.
+/// How the subscriber is set up.
 fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
     let timeout = settings.timeout;
     let mut config = Config::from_url(settings.url.expose())?;
@@ -91,7 +89,6 @@ fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
             connection.connection_timeout = timeout;
             connection.internal_command_timeout = timeout;
             connection.max_command_attempts = 1;
-            connection.max_command_buffer_len = COMMAND_BUFFER;
             connection.unresponsive = UnresponsiveConfig { max_timeout: Some(timeout), interval: timeout / 4 };
             connection.tcp.nodelay = Some(true);
         })
@@ -104,36 +101,27 @@ fn builder(settings: &RedisSettings) -> Result<Builder, RoomError> {
 }
 
 impl Redis {
-    /// A connection for one command. Without one that works the command fails at once instead of waiting in line.
-    pub(super) fn client(&self) -> Result<WithOptions<Client>, RoomError> {
-        let client = self.pool.next_connected();
-        if client.state() == ClientState::Connected {
-            Ok(client.with_options(&self.options))
-        } else {
-            Err(RoomError::Unavailable("Redis is not connected".to_owned()))
-        }
+    /// Carries out a command.
+    pub(super) async fn run<T: FromReply>(&self, command: Command) -> Result<T, RoomError> {
+        self.client.run(&command).await
     }
 
     /// Runs a script.
-    pub(super) async fn eval(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<Value, RoomError> {
-        let client = self.client()?;
-        match client.evalsha(script.sha1().clone(), keys.clone(), args.clone()).await {
-            // A restarted server has forgotten its scripts; EVAL teaches it again.
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
-                let source = script.lua().ok_or_else(|| RoomError::corrupt("script without text"))?.clone();
-                Ok(client.eval(source, keys, args).await?)
-            }
-            outcome => Ok(outcome?),
-        }
+    pub(super) async fn eval<T: FromReply>(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[String],
+    ) -> Result<T, RoomError> {
+        self.client.eval(script, keys, args).await
     }
 
+    /// Whether a server answers.
     pub(super) async fn ping(&self) -> Result<(), RoomError> {
-        Ok(self.client()?.ping::<()>(None).await?)
+        self.run(Command::new("EXISTS", "mz:{sessions}")).await
     }
 
-    pub(super) async fn close(&self) {
-        if let Err(error) = self.pool.quit().await {
-            tracing::debug!(%error, "closing the connections to Redis failed");
-        }
+    pub(super) fn close(&self) {
+        self.client.close();
     }
 }

@@ -24,6 +24,7 @@ use wire::Ephemeral;
 
 use super::{
     Inner,
+    client::Command,
     keys::{self, Topic},
 };
 use crate::rooms::{RawEntry, RoomError, SessionChange, Signal, Subscription, bus::Bus, decode, encode};
@@ -251,6 +252,6 @@ impl Inner {
     }
 
     pub(super) async fn publish(&self, channel: String, text: String) -> Result<(), RoomError> {
-        Ok(self.redis.client()?.spublish::<(), _, _>(channel, text).await?)
+        self.redis.run(Command::new("SPUBLISH", &channel).arg(text)).await
     }
 }

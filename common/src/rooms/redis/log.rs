@@ -1,13 +1,9 @@
 //! Append, read and edit; what has left the list is in the SQL archive.
 
-use fred::{
-    interfaces::{HashesInterface, SetsInterface},
-    types::Value,
-};
 use uuid::Uuid;
 use wire::Position;
 
-use super::{Inner, keys};
+use super::{Inner, client::Command, keys};
 use crate::{
     db::Tx,
     rooms::{
@@ -148,11 +144,9 @@ impl Inner {
             });
             args.push(draft.body.person().map_or_else(String::new, |person| person.id.to_string()));
         }
-        let keys = vec![keys::log(room), keys::meta(room), keys::nonces(room, author), keys::people(room)];
-        let args = args.into_iter().map(Value::from).collect();
-        let reply = self.redis.eval(&self.redis.scripts.append, keys, args).await?;
+        let keys = [keys::log(room), keys::meta(room), keys::nonces(room, author), keys::people(room)];
         let outcomes: Vec<(String, String, u64, i64, usize)> =
-            reply.convert().map_err(|_| RoomError::corrupt("a reply to an append that is none"))?;
+            self.redis.eval(&self.redis.scripts.append, &keys, &args).await?;
         if outcomes.len() != drafts.len() {
             return Err(RoomError::corrupt("a reply to another append"));
         }
@@ -257,11 +251,10 @@ impl Inner {
             Range::Before(seq) => ("before", seq),
         };
         let epoch = epoch.map_or_else(String::new, |epoch| epoch.to_string());
-        let args: Vec<Value> = vec![epoch.into(), kind.into(), seq.to_string().into(), limit.to_string().into()];
-        let reply = self.redis.eval(&self.redis.scripts.read, vec![keys::log(room), keys::meta(room)], args).await?;
+        let args = [epoch, kind.to_owned(), seq.to_string(), limit.to_string()];
         type Reply = (String, u64, u64, u64, u64, Vec<String>, String);
         let (epoch, head, base, changes, first, entries, notice): Reply =
-            reply.convert().map_err(|_| RoomError::corrupt("a page that is none"))?;
+            self.redis.eval(&self.redis.scripts.read, &[keys::log(room), keys::meta(room)], &args).await?;
         if epoch.is_empty() {
             return Ok(None);
         }
@@ -304,23 +297,24 @@ impl Inner {
     /// Which of `rooms` have entries from or about `user`.
     async fn rooms_with(&self, user: Uuid, rooms: &[Uuid]) -> Result<Vec<Uuid>, RoomError> {
         let ask = rooms.iter().map(|room| async move {
-            let known: bool = self.redis.client()?.sismember(keys::people(*room), user.to_string()).await?;
+            let ask = Command::new("SISMEMBER", &keys::people(*room)).arg(user.to_string());
+            let known: bool = self.redis.run(ask).await?;
             Ok::<_, RoomError>(known.then_some(*room))
         });
         Ok(futures_util::future::try_join_all(ask).await?.into_iter().flatten().collect())
     }
 
     async fn forget_reads(&self, user: Uuid, rooms: &[Uuid]) -> Result<(), RoomError> {
-        let forget = rooms.iter().map(|room| async move {
-            let _: i64 = self.redis.client()?.hdel(keys::reads(*room), user.to_string()).await?;
-            Ok::<_, RoomError>(())
+        let forget = rooms.iter().map(|room| {
+            let forget = Command::new("HDEL", &keys::reads(*room)).arg(user.to_string());
+            self.redis.run::<()>(forget)
         });
         futures_util::future::try_join_all(forget).await.map(drop)
     }
 
     /// Returns whether nothing had changed in between, so that the person is gone.
     async fn anonymise_room(&self, room: Uuid, user: Uuid) -> Result<bool, RoomError> {
-        let notice: Option<String> = self.redis.client()?.hget(keys::meta(room), "notice").await?;
+        let notice: Option<String> = self.redis.run(Command::new("HGET", &keys::meta(room)).arg("notice")).await?;
         let notice = notice.unwrap_or_default();
         let renamed = if notice.is_empty() { None } else { anonymise_notice(&notice, user)? };
         let mut args = vec![user.to_string()];
@@ -331,10 +325,8 @@ impl Inner {
                 args.extend([entry.seq.to_string(), entry.json.to_string(), renamed]);
             }
         }
-        let keys = vec![keys::log(room), keys::meta(room), keys::people(room)];
-        let args = args.into_iter().map(Value::from).collect();
-        let all = self.redis.eval(&self.redis.scripts.rewrite, keys, args).await?;
-        Ok(all.as_bool().unwrap_or(false))
+        let keys = [keys::log(room), keys::meta(room), keys::people(room)];
+        self.redis.eval(&self.redis.scripts.rewrite, &keys, &args).await
     }
 }
 

@@ -18,13 +18,15 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`keys`] | the names of keys and channels |
-//! | [`connection`] | clients whose every wait has an end, and scripts |
+//! | [`client`] | Redis client: connections, redirections of a Cluster, replies |
+//! | [`connection`] | the clients of a process, and the Lua scripts |
 //! | [`log`] | append, read, edit, continued in the SQL archive |
 //! | [`archiver`] | moves what is beyond the cap of a list to SQL; closes rooms for good |
 //! | [`live`] | the live stream: subscriptions, reconnecting, noticing silence |
 //! | [`presence`] | who is in a room, and how many connections a user has |
 
 mod archiver;
+mod client;
 mod connection;
 mod keys;
 mod live;
@@ -34,12 +36,11 @@ mod presence;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use fred::interfaces::HashesInterface;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{Ephemeral, Notice, Person, Position};
 
-use self::{archiver::Archiver, connection::Redis, live::Live, presence::Registry};
+use self::{archiver::Archiver, client::Command, connection::Redis, live::Live, presence::Registry};
 use super::{
     AppendError, Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges,
     Subscription, archive, decode,
@@ -142,7 +143,7 @@ impl RoomStore for RedisRooms {
 
     async fn notice(&self, room: Uuid) -> Result<Option<Notice>, RoomError> {
         let (epoch, json): (Option<String>, Option<String>) =
-            self.inner.redis.client()?.hmget(keys::meta(room), vec!["epoch", "notice"]).await?;
+            self.inner.redis.run(Command::new("HMGET", &keys::meta(room)).arg("epoch").arg("notice")).await?;
         let json = match epoch {
             Some(_) => json,
             None => self.inner.closed(room).await?.and_then(|row| row.notice),
@@ -171,7 +172,8 @@ impl RoomStore for RedisRooms {
     }
 
     async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError> {
-        let mark: Option<u64> = self.inner.redis.client()?.hget(keys::reads(room), user.to_string()).await?;
+        let mark: Option<u64> =
+            self.inner.redis.run(Command::new("HGET", &keys::reads(room)).arg(user.to_string())).await?;
         Ok(mark.unwrap_or(0))
     }
 
@@ -216,6 +218,6 @@ impl RoomStore for RedisRooms {
     async fn close(&self) {
         self.stop.cancel();
         self.inner.live.close().await;
-        self.inner.redis.close().await;
+        self.inner.redis.close();
     }
 }

@@ -5,13 +5,16 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use dashmap::DashMap;
-use fred::{interfaces::SortedSetsInterface, types::Value};
 use futures_util::{StreamExt, stream};
 use tokio::{sync::RwLock, time::MissedTickBehavior};
 use uuid::Uuid;
 use wire::Person;
 
-use super::{Inner, keys};
+use super::{
+    Inner,
+    client::{Command, FromReply},
+    keys,
+};
 use crate::rooms::{CONNECTION_TTL, Entered, PRESENCE_TTL, Presence, RoomError, decode, encode, seats::Seats};
 
 /// Refreshes of presence; together with [`PRESENCE_TTL`] it bounds how long a crashed process's people are seen.
@@ -63,18 +66,17 @@ impl Inner {
         Ok(Presence { online, people: people.iter().map(|json| decode(json)).collect::<Result<_, _>>()? })
     }
 
-    async fn presence_script<T: fred::types::FromValue>(
+    async fn presence_script<T: FromReply>(
         &self,
         room: Uuid,
         what: &str,
         rest: Vec<String>,
     ) -> Result<(u64, T), RoomError> {
         let ttl = PRESENCE_TTL.as_millis().to_string();
-        let mut args: Vec<Value> = vec![what.into(), ttl.into(), keys::channel(room).into(), room.to_string().into()];
-        args.extend(rest.into_iter().map(Value::from));
-        let keys = vec![keys::seats(room), keys::present(room), keys::reads(room)];
-        let reply = self.redis.eval(&self.redis.scripts.presence, keys, args).await?;
-        reply.convert().map_err(|_| RoomError::corrupt("presence that is none"))
+        let mut args = vec![what.to_owned(), ttl, keys::channel(room), room.to_string()];
+        args.extend(rest);
+        let keys = [keys::seats(room), keys::present(room), keys::reads(room)];
+        self.redis.eval(&self.redis.scripts.presence, &keys, &args).await
     }
 
     /// Says again and again who is in which room.
@@ -114,9 +116,7 @@ impl Inner {
 
     pub(super) async fn mark_read(&self, room: Uuid, person: &Person, seq: u64) -> Result<u64, RoomError> {
         let args = [person.id.to_string(), seq.to_string(), keys::channel(room), room.to_string(), encode(person)?];
-        let args = args.into_iter().map(Value::from).collect();
-        let reply = self.redis.eval(&self.redis.scripts.mark, vec![keys::reads(room), keys::meta(room)], args).await?;
-        reply.convert().map_err(|_| RoomError::corrupt("a mark that is none"))
+        self.redis.eval(&self.redis.scripts.mark, &[keys::reads(room), keys::meta(room)], &args).await
     }
 
     pub(super) async fn admit(&self, user: Uuid, connection: Uuid, limit: u32) -> Result<bool, RoomError> {
@@ -129,14 +129,12 @@ impl Inner {
 
     async fn count(&self, user: Uuid, connection: Uuid, limit: i64) -> Result<bool, RoomError> {
         let args = [connection.to_string(), limit.to_string(), CONNECTION_TTL.as_millis().to_string()];
-        let args = args.into_iter().map(Value::from).collect();
-        let reply = self.redis.eval(&self.redis.scripts.admit, vec![keys::connections(user)], args).await?;
-        Ok(reply.as_bool().unwrap_or(false))
+        self.redis.eval(&self.redis.scripts.admit, &[keys::connections(user)], &args).await
     }
 
     pub(super) async fn dismiss(&self, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
         self.registry.connections.remove(&connection);
-        Ok(self.redis.client()?.zrem::<(), _, _>(keys::connections(user), connection.to_string()).await?)
+        self.redis.run(Command::new("ZREM", &keys::connections(user)).arg(connection.to_string())).await
     }
 
     /// Says again and again that the connections of this process are there.
