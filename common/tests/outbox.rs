@@ -138,7 +138,8 @@ async fn a_room_that_cannot_be_told_now_waits_and_no_other_room_does() {
     let store: Arc<dyn RoomStore> = Arc::new(testing::redis_rooms_at(SecretUrl::new(redis.url()), db.clone()).await);
     let relay = Relay::new(db.clone(), Arc::clone(&store));
     let [broken, open] = [Uuid::now_v7(), Uuid::now_v7()];
-    let key = format!("mz:{{{broken}}}:meta");
+    store.read(broken, Range::Latest, 0).await.expect("a log");
+    let key = redis.key(&format!("mz:*{broken}:meta")).await.expect("a key");
     // A key of the wrong type: every command on this room fails.
     assert_eq!(redis.command(&format!("SET {key} x")).await.expect("set").trim_end(), "+OK");
     for number in 0..100 {

@@ -20,9 +20,9 @@ use common::{
         sql::SqlRooms,
     },
 };
-use fred::{
-    interfaces::ClientLike,
-    types::{ClusterHash, CustomCommand},
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
 };
 use uuid::Uuid;
 
@@ -159,20 +159,27 @@ pub const fn redis_settings(url: SecretUrl) -> RedisSettings {
 
 /// The keys that the test's Redis has of a room, except those with an expiry.
 pub async fn lasting_redis_keys(room: Uuid) -> Vec<String> {
-    let config = fred::types::config::Config::from_url(redis_url().expose()).expect("a URL");
-    let client = fred::types::Builder::from_config(config).build().expect("a client");
-    client.init().await.expect("the test's Redis");
-    let command = |name: &'static str| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    let keys: Vec<String> = client.custom(command("KEYS"), vec![format!("mz:*{room}*")]).await.expect("keys");
+    let url = redis_url();
+    let address = url.expose().rsplit(['/', '@']).next().expect("an address");
+    let mut redis = BufReader::new(TcpStream::connect(address).await.expect("the test's Redis"));
+    let script = format!(
+        "EVAL \"local lasting = {{}} for _, key in ipairs(redis.call('KEYS', 'mz:*{room}*')) do \
+         if redis.call('PTTL', key) == -1 then lasting[#lasting + 1] = key end end return lasting\" 0\r\n"
+    );
+    redis.write_all(script.as_bytes()).await.expect("sent");
+    let count: usize = line(&mut redis).await.strip_prefix('*').expect("an array").parse().expect("a length");
     let mut lasting = Vec::new();
-    for key in keys {
-        let left: i64 = client.custom(command("PTTL"), vec![key.clone()]).await.expect("a time to live");
-        if left == -1 {
-            lasting.push(key);
-        }
+    for _ in 0..count {
+        line(&mut redis).await;
+        lasting.push(line(&mut redis).await);
     }
-    client.quit().await.expect("closed");
     lasting
+}
+
+async fn line(redis: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    redis.read_line(&mut line).await.expect("a line");
+    line.trim_end().to_owned()
 }
 
 /// Makes a test for each [`Database`] of each function named: `sqlite::name` and `mysql::name`.

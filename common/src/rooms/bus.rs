@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::RawEntry;
-use wire::Ephemeral;
+use wire::{Ephemeral, Position};
 
 /// Signals waiting for one subscriber, at most; one further behind is told to [`Signal::Check`] the log instead. Every room with
 /// a subscriber has memory for as many.
@@ -79,8 +79,24 @@ impl Subscription {
 /// Channels of the rooms that have subscribers.
 #[derive(Debug)]
 pub struct Bus {
-    rooms: DashMap<Uuid, broadcast::Sender<Signal>>,
+    rooms: DashMap<Uuid, Channel>,
     sessions: broadcast::Sender<SessionChange>,
+}
+
+/// The channel of one room.
+#[derive(Debug)]
+struct Channel {
+    sender: broadcast::Sender<Signal>,
+    known: Known,
+}
+
+/// The head of a log that the subscribers of its room were told of.
+#[derive(Debug, PartialEq, Eq)]
+enum Known {
+    /// None yet.
+    Nothing,
+    /// A position, or that there is no log.
+    Head(Option<Position>),
 }
 
 /// Log-in sessions ended.
@@ -126,14 +142,22 @@ impl Bus {
 
     /// Subscribes to a room.
     pub fn subscribe(&self, room: Uuid) -> Subscription {
-        let sender = self.rooms.entry(room).or_insert_with(|| broadcast::Sender::new(CAPACITY));
-        Subscription { receiver: sender.subscribe(), _guard: None }
+        let channel = || Channel { sender: broadcast::Sender::new(CAPACITY), known: Known::Nothing };
+        let mut channel = self.rooms.entry(room).or_insert_with(channel);
+        // The new one was told of nothing.
+        channel.known = Known::Nothing;
+        Subscription { receiver: channel.sender.subscribe(), _guard: None }
     }
 
     /// Signals the subscribers of a room, if there are any.
     pub fn signal(&self, room: Uuid, signal: Signal) {
-        let deaf = match self.rooms.get(&room) {
-            Some(sender) => sender.send(signal).is_err(),
+        let deaf = match self.rooms.get_mut(&room) {
+            Some(mut channel) => {
+                if let Signal::Entry { epoch, entry } = &signal {
+                    channel.known = Known::Head(Some(Position { epoch: *epoch, seq: entry.seq }));
+                }
+                channel.sender.send(signal).is_err()
+            }
             None => false,
         };
         if deaf {
@@ -141,20 +165,22 @@ impl Bus {
         }
     }
 
-    /// Signals [`Signal::Check`] to every subscriber.
-    pub fn check_all(&self) {
-        self.sessions_changed(SessionChange::Anyone);
-        self.rooms.retain(|_, sender| sender.send(Signal::Check).is_ok());
+    /// Takes the head of a room's log, `None` if it has none, and tells the subscribers to check the log unless that is what they
+    /// were told of last.
+    pub fn compare(&self, room: Uuid, head: Option<Position>) {
+        let told = self.rooms.get(&room).is_none_or(|channel| channel.known == Known::Head(head));
+        if !told {
+            self.signal(room, Signal::Check);
+            if let Some(mut channel) = self.rooms.get_mut(&room) {
+                channel.known = Known::Head(head);
+            }
+        }
     }
 
-    /// Removes the channel of a room without subscribers; `true` if it was removed.
+    /// Forgets a room that nobody listens to; `true` if nobody does.
     pub fn forget_deaf(&self, room: Uuid) -> bool {
-        self.rooms.remove_if(&room, |_, sender| sender.receiver_count() == 0).is_some()
-    }
-
-    /// The rooms that have subscribers.
-    pub fn rooms(&self) -> Vec<Uuid> {
-        self.rooms.iter().map(|room| *room.key()).collect()
+        self.rooms.remove_if(&room, |_, channel| channel.sender.receiver_count() == 0);
+        !self.rooms.contains_key(&room)
     }
 
     /// Ends every subscription.

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use common::{
     config::SecretUrl,
-    rooms::{Range, RoomError, RoomStore, Signal, redis::RedisRooms},
+    rooms::{Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
 };
 use loadtest::servers::Cluster;
 use testing::Database;
@@ -160,4 +160,109 @@ async fn a_room_that_is_torn_in_two_is_unavailable_for_that_long_and_no_other_ro
     moved.expect("moved");
     assert_eq!(waits.expect("an append").position.seq, 4);
     all_take_a_message(&store, &rooms, "after").await;
+}
+
+/// Appends to every room until the entry itself is heard, and not only that the log is to be read.
+async fn all_are_heard(there: &RedisRooms, rooms: &[(Uuid, Uuid)], streams: &mut [Subscription], mark: &str) {
+    for ((room, author), live) in rooms.iter().zip(streams) {
+        within(mark, async {
+            for round in 0.. {
+                let appended = there.append(*room, message(*author, &format!("{mark}-{round}"), "x")).await;
+                let Ok(appended) = appended else { continue };
+                let heard = async {
+                    loop {
+                        match live.next().await {
+                            Some(Signal::Entry { entry, .. }) if entry.seq == appended.position.seq => return,
+                            _ => {}
+                        }
+                    }
+                };
+                if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok() {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_moves_is_heard_on_its_way_and_after() {
+    let cluster = Cluster::start_without_replicas().await.expect("a cluster");
+    let (here, there) = (rooms_on(&cluster).await, rooms_on(&cluster).await);
+    let rooms = written_rooms(&there, 6, 2).await;
+    let mut streams = Vec::new();
+    for (room, _) in &rooms {
+        streams.push(here.subscribe(*room).await.expect("subscribe"));
+    }
+    let (slot, from) = cluster.slot_of(&rooms[0].0.to_string()).await.expect("a slot");
+    let to = (from + 1) % 3;
+    cluster.open_slot(slot, from, to).await.expect("an open slot");
+    all_are_heard(&there, &rooms, &mut streams, "open").await;
+    cluster.move_keys(slot, "", from, to).await.expect("moved");
+    // From now on entries are published where the keys are, and not where the slot is.
+    let ahead = there.append(rooms[0].0, message(rooms[0].1, "ahead", "x")).await.expect("an append");
+    within("the entry, or that the log is to be read", async {
+        loop {
+            match streams[0].next().await {
+                Some(Signal::Check) => return,
+                Some(Signal::Entry { entry, .. }) if entry.seq >= ahead.position.seq => return,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    all_are_heard(&there, &rooms, &mut streams, "moved").await;
+    cluster.assign_slot(slot, to).await.expect("assigned");
+    all_are_heard(&there, &rooms, &mut streams, "assigned").await;
+    let late = here.subscribe(rooms[0].0).await.expect("subscribe");
+    all_are_heard(&there, &rooms[..1], &mut [late], "late").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_without_a_replica_that_dies_takes_only_its_own_rooms() {
+    let mut cluster = Cluster::start_without_replicas().await.expect("a cluster");
+    let store = rooms_on(&cluster).await;
+    let rooms = written_rooms(&store, 18, 1).await;
+    let mut streams = Vec::new();
+    let (mut lost, mut kept) = (Vec::new(), Vec::new());
+    for (room, author) in rooms {
+        let (_, master) = cluster.slot_of(&room.to_string()).await.expect("a slot");
+        if master == 1 {
+            lost.push((room, author));
+        } else {
+            streams.push(store.subscribe(room).await.expect("subscribe"));
+            kept.push((room, author));
+        }
+    }
+    assert!(!lost.is_empty() && !kept.is_empty());
+    cluster.kill(1).await.expect("killed");
+    for round in 0..5 {
+        let since = Instant::now();
+        let outcome = store.append(lost[0].0, message(lost[0].1, "lost", "x")).await;
+        assert!(matches!(outcome, Err(RoomError::Unavailable(_))), "{outcome:?}");
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        all_take_a_message(&store, &kept, &format!("kept-{round}")).await;
+    }
+    all_are_heard(&store, &kept, &mut streams, "heard").await;
+    store.subscribe(kept[0].0).await.expect("a new subscription");
+    cluster.restart(1).await.expect("restarted");
+    within("the lost rooms", async {
+        while store.append(lost[0].0, message(lost[0].1, "lost", "x")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let mut streams = vec![
+        within("a subscription", async {
+            loop {
+                if let Ok(live) = store.subscribe(lost[0].0).await {
+                    return live;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await,
+    ];
+    all_are_heard(&store, &lost[..1], &mut streams, "back").await;
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Program, Signal, find_program, free_port};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// When Redis writes its append-only file to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,16 @@ impl Redis {
     /// When there is no answer.
     pub async fn command(&self, command: &str) -> Outcome<String> {
         Ok(ask(self.port, command).await?)
+    }
+
+    /// The name of the first key that matches a pattern of `KEYS`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn key(&self, pattern: &str) -> Outcome<String> {
+        let keys = self.command(&format!("KEYS {pattern}")).await?;
+        let name = keys.lines().nth(2);
+        Ok(name.ok_or_else(|| Failure::new(format!("no key matches {pattern}")))?.to_owned())
     }
 
     async fn ready(&mut self) -> Outcome {

@@ -1,38 +1,47 @@
-//! The names of keys and channels.
+//! Names of keys and channels. Those of a room begin with the hash tag of its partition.
 
 use uuid::Uuid;
 
+use super::partitions::{partition_of, partition_with, tag_of};
 use crate::rooms::SYSTEM;
 
+/// The partition of the channel of ended sessions.
+pub(super) const SESSIONS_PARTITION: usize = 0;
+
+/// A room's channel, and the beginning of the names of its keys.
+pub(super) fn channel(room: Uuid) -> String {
+    format!("mz:{{{}}}:{room}", tag_of(partition_of(room)))
+}
+
 pub(super) fn log(room: Uuid) -> String {
-    format!("mz:{{{room}}}:log")
+    format!("{}:log", channel(room))
 }
 
 pub(super) fn meta(room: Uuid) -> String {
-    format!("mz:{{{room}}}:meta")
+    format!("{}:meta", channel(room))
 }
 
 pub(super) fn nonces(room: Uuid, author: Uuid) -> String {
-    format!("mz:{{{room}}}:nonces:{author}")
+    format!("{}:nonces:{author}", channel(room))
 }
 
 pub(super) fn people(room: Uuid) -> String {
-    format!("mz:{{{room}}}:people")
+    format!("{}:people", channel(room))
 }
 
 pub(super) fn seats(room: Uuid) -> String {
-    format!("mz:{{{room}}}:seats")
+    format!("{}:seats", channel(room))
 }
 
 pub(super) fn present(room: Uuid) -> String {
-    format!("mz:{{{room}}}:present")
+    format!("{}:present", channel(room))
 }
 
 pub(super) fn reads(room: Uuid) -> String {
-    format!("mz:{{{room}}}:reads")
+    format!("{}:reads", channel(room))
 }
 
-/// What a room keeps until it is closed for good, `meta` first; the nonces of users expire by themselves.
+/// The keys that a room keeps until it is closed for good, `meta` first; the nonces of users expire by themselves.
 pub(super) fn kept(room: Uuid) -> Vec<String> {
     let kept = [meta, log, people, seats, present, reads].map(|key| key(room));
     kept.into_iter().chain([nonces(room, SYSTEM)]).collect()
@@ -42,36 +51,33 @@ pub(super) fn connections(user: Uuid) -> String {
     format!("mz:{{user:{user}}}:connections")
 }
 
-pub(super) fn channel(room: Uuid) -> String {
-    format!("mz:{{{room}}}")
-}
-
 pub(super) fn sessions() -> String {
-    "mz:{sessions}".to_owned()
+    format!("mz:{{{}}}:sessions", tag_of(SESSIONS_PARTITION))
 }
 
-/// A channel of one process, the `n`th: their hash tags spread over the slots of a cluster.
-pub(super) fn probe(process: Uuid, n: usize) -> String {
-    format!("mz:{{probe:{process}:{n}}}")
+/// The key and the channel of a process's probe of a partition.
+pub(super) fn probe(partition: usize, process: Uuid) -> String {
+    format!("mz:{{{}}}:probe:{process}", tag_of(partition))
 }
 
-/// What a message is about.
+/// The subject of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Topic {
     Room(Uuid),
     Sessions,
-    /// The `n`th probe.
-    Probe(usize),
+    /// The probe of a process.
+    Probe(Uuid),
 }
 
-/// What a channel is about; `None` if it is none of ours.
-pub(super) fn topic(channel: &str) -> Option<Topic> {
-    let tag = channel.strip_prefix("mz:{")?.strip_suffix('}')?;
-    match tag.strip_prefix("probe:") {
-        Some(probe) => probe.rsplit_once(':')?.1.parse().ok().map(Topic::Probe),
-        None if tag == "sessions" => Some(Topic::Sessions),
-        None => tag.parse().ok().map(Topic::Room),
-    }
+/// The partition and the subject of a channel; `None` if it is not one of these.
+pub(super) fn topic(channel: &str) -> Option<(usize, Topic)> {
+    let (tag, rest) = channel.strip_prefix("mz:{")?.split_once("}:")?;
+    let topic = match rest.strip_prefix("probe:") {
+        Some(process) => Topic::Probe(process.parse().ok()?),
+        None if rest == "sessions" => Topic::Sessions,
+        None => Topic::Room(rest.parse().ok()?),
+    };
+    Some((partition_with(tag)?, topic))
 }
 
 #[cfg(test)]
@@ -79,13 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_tell_what_they_are_about() {
+    fn channels_tell_their_partition_and_subject() {
         let id = Uuid::from_u128(5);
         for (name, expected) in [
-            (channel(id), Some(Topic::Room(id))),
-            (sessions(), Some(Topic::Sessions)),
-            (probe(id, 12), Some(Topic::Probe(12))),
-            ("mz:{nothing}".to_owned(), None),
+            (channel(id), Some((5, Topic::Room(id)))),
+            (sessions(), Some((SESSIONS_PARTITION, Topic::Sessions))),
+            (probe(12, id), Some((12, Topic::Probe(id)))),
+            ("mz:{nothing}:sessions".to_owned(), None),
             ("other".to_owned(), None),
             (log(id), None),
         ] {

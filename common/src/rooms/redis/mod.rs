@@ -2,27 +2,29 @@
 //!
 //! | key | type | what it holds |
 //! | --- | --- | --- |
-//! | `mz:{room}:log` | list | the latest entries as clients receive them; an entry's number is its place |
-//! | `mz:{room}:meta` | hash | `epoch`, `head` (number of the latest entry), `changes` (how often entries were rewritten), `notice` (JSON), `closing` once it takes no more |
-//! | `mz:{room}:nonces:<author>` | hash | nonce → `seq at noted`, the latest 256 at least; `noted` is Redis's clock, in seconds |
-//! | `mz:{room}:people` | set | whom the entries are from or about |
-//! | `mz:{room}:seats`, `:present` | sorted set, hash | connections by when they expire; people with how many they have |
-//! | `mz:{room}:reads` | hash | user → up to where they have read |
+//! | `mz:{p}:<room>:log` | list | the latest entries as clients receive them; an entry's number is its place |
+//! | `mz:{p}:<room>:meta` | hash | `epoch`, `head` (number of the latest entry), `changes` (how often entries were rewritten), `notice` (JSON), `closing` once it takes no more |
+//! | `mz:{p}:<room>:nonces:<author>` | hash | nonce → `seq at noted`, the latest 256 at least; `noted` is Redis's clock, in seconds |
+//! | `mz:{p}:<room>:people` | set | whom the entries are from or about |
+//! | `mz:{p}:<room>:seats`, `:present` | sorted set, hash | connections by when they expire; people with how many they have |
+//! | `mz:{p}:<room>:reads` | hash | user → up to where they have read |
 //! | `mz:{user:<id>}:connections` | sorted set | connections of a user by when they expire |
-//! | `mz:{room}` | channel | `epoch entry` for each append, `~ event` for what is not in the log |
-//! | `mz:{sessions}` | channel | users whose sessions have ended |
+//! | `mz:{p}:probe:<process>` | string, channel | a process's probe of a partition |
+//! | `mz:{p}:<room>` | channel | `epoch entry` for each append, `~ event` for what is not in the log |
+//! | `mz:{p}:sessions` | channel | users whose sessions have ended |
 //!
-//! The braces are the hash tag of Redis Cluster: all keys and the channel of a room live in one slot, so that the
-//! scripts work there as on a single server. Sharded pub/sub is used on both.
+//! `{p}` is the hash tag of one of 256 partitions: all keys and the channel of a room are in one slot of a Cluster, so
+//! that the scripts work there as on a single server. Sharded pub/sub is used on both.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`keys`] | the names of keys and channels |
 //! | [`client`] | Redis client: connections, redirections of a Cluster, replies |
-//! | [`connection`] | the clients of a process, and the Lua scripts |
+//! | [`partitions`] | the 256 hash tags, and which rooms they have |
+//! | [`keys`] | the names of keys and channels |
+//! | [`connection`] | the client of a process, and the Lua scripts |
 //! | [`log`] | append, read, edit, continued in the SQL archive |
 //! | [`archiver`] | moves what is beyond the cap of a list to SQL; closes rooms for good |
-//! | [`live`] | the live stream: subscriptions, reconnecting, noticing silence |
+//! | [`live`] | live stream: subscriptions, and probes that show that they are heard |
 //! | [`presence`] | who is in a room, and how many connections a user has |
 
 mod archiver;
@@ -31,12 +33,13 @@ mod connection;
 mod keys;
 mod live;
 mod log;
+mod partitions;
 mod presence;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 use wire::{Ephemeral, Notice, Person, Position};
 
@@ -63,14 +66,15 @@ pub struct RedisSettings {
 /// See the module.
 pub struct RedisRooms {
     inner: Arc<Inner>,
-    stop: CancellationToken,
+    /// Ends what runs beside the commands when the store is dropped.
+    _stop: DropGuard,
 }
 
 struct Inner {
     redis: Redis,
     db: Db,
     ids: Arc<dyn IdSource>,
-    live: Live,
+    live: Arc<Live>,
     registry: Registry,
     archiver: Archiver,
 }
@@ -81,14 +85,16 @@ impl RedisRooms {
     /// # Errors
     /// [`RoomError::Unavailable`] when Redis does not answer within 4 s or refuses the connection.
     pub async fn connect(settings: RedisSettings, db: Db, ids: Arc<dyn IdSource>) -> Result<Self, RoomError> {
-        let (redis, subscriber) = connection::connect(&settings).await?;
-        let live = Live::new(subscriber, ids.next_id());
+        let redis = connection::connect(&settings).await?;
+        let stop = CancellationToken::new();
+        // Ends what was begun if this is given up half-way.
+        let guard = stop.clone().drop_guard();
+        let live = Live::start(Arc::clone(redis.client()), ids.next_id(), settings.timeout, stop.clone());
+        live.begun().await?;
         let archiver = Archiver::new(settings.entries);
         let inner = Arc::new(Inner { redis, db, ids, live, registry: Registry::default(), archiver });
-        let stop = CancellationToken::new();
         inner.spawn(&stop);
-        inner.resubscribe().await?;
-        Ok(Self { inner, stop })
+        Ok(Self { inner, _stop: guard })
     }
 
     /// Moves what is beyond the cap of the room's list to SQL now, rather than when the next append finds it too long.
@@ -108,18 +114,9 @@ impl Inner {
             let stop = stop.clone();
             tokio::spawn(async move { stop.run_until_cancelled(task).await });
         };
-        spawn(Box::pin(Arc::clone(self).pump()));
-        spawn(Box::pin(Arc::clone(self).heal()));
-        spawn(Box::pin(Arc::clone(self).probe()));
         spawn(Box::pin(Arc::clone(self).refresh_presence()));
         spawn(Box::pin(Arc::clone(self).refresh_connections()));
         spawn(Box::pin(Arc::clone(self).archive_long_rooms()));
-    }
-}
-
-impl Drop for RedisRooms {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -152,7 +149,7 @@ impl RoomStore for RedisRooms {
     }
 
     async fn subscribe(&self, room: Uuid) -> Result<Subscription, RoomError> {
-        Arc::clone(&self.inner).subscribe(room).await
+        self.inner.live.subscribe(room).await
     }
 
     async fn enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
@@ -178,7 +175,7 @@ impl RoomStore for RedisRooms {
     }
 
     async fn publish(&self, event: &Ephemeral) -> Result<(), RoomError> {
-        self.inner.tell(event).await
+        self.inner.live.tell(event).await
     }
 
     async fn admit(&self, user: Uuid, connection: Uuid, limit: u32) -> Result<bool, RoomError> {
@@ -190,7 +187,7 @@ impl RoomStore for RedisRooms {
     }
 
     async fn sessions_changed(&self, user: Uuid) -> Result<(), RoomError> {
-        self.inner.publish(keys::sessions(), user.to_string()).await
+        self.inner.live.publish(&keys::sessions(), &user.to_string()).await
     }
 
     fn session_changes(&self) -> SessionChanges {
@@ -211,13 +208,11 @@ impl RoomStore for RedisRooms {
     }
 
     async fn health(&self) -> Result<(), RoomError> {
-        self.inner.redis.ping().await?;
         self.inner.live.health()
     }
 
     async fn close(&self) {
-        self.stop.cancel();
-        self.inner.live.close().await;
+        self.inner.live.close();
         self.inner.redis.close();
     }
 }

@@ -148,8 +148,8 @@ pub(super) async fn archivers_killed_under_load(world: &mut World) -> Outcome<St
     }
     cohort.recovery(Duration::from_secs(15)).await?;
     cohort.quiet(talk).await?;
-    let key = format!("LLEN mz:{{{}}}:log", cohort.room.id);
-    let listed = world.system.redis.command(&key).await?;
+    let key = world.system.redis.key(&format!("mz:*{}:log", cohort.room.id)).await?;
+    let listed = world.system.redis.command(&format!("LLEN {key}")).await?;
     let listed: u64 = listed.trim().trim_start_matches(':').parse()?;
     let head = cohort.clients[0].room(cohort.room.id).position.map_or(0, |position| position.seq);
     ensure!(listed < head, "all {head} entries are still in Redis");

@@ -7,7 +7,7 @@ use super::slots::slot_of;
 
 /// A command and the slot of its key.
 #[derive(Clone, Debug)]
-pub(in crate::rooms::redis) struct Command {
+pub(in super::super) struct Command {
     arguments: BytesMut,
     count: usize,
     slot: u16,
@@ -15,12 +15,12 @@ pub(in crate::rooms::redis) struct Command {
 
 impl Command {
     /// A command whose first argument is `key`. All its keys must be in the slot of that one.
-    pub(in crate::rooms::redis) fn new(name: &str, key: &str) -> Self {
+    pub(in super::super) fn new(name: &str, key: &str) -> Self {
         Self::without_key(name).in_slot_of(key).arg(key)
     }
 
     /// A command for whichever server it is sent to.
-    pub(super) fn without_key(name: &str) -> Self {
+    pub(in super::super) fn without_key(name: &str) -> Self {
         Self { arguments: BytesMut::new(), count: 0, slot: 0 }.arg(name)
     }
 
@@ -37,7 +37,7 @@ impl Command {
     }
 
     /// Adds an argument.
-    pub(in crate::rooms::redis) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+    pub(in super::super) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
         let argument = argument.as_ref();
         self.arguments.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
         self.arguments.extend_from_slice(argument);
@@ -51,7 +51,7 @@ impl Command {
     }
 
     /// What is sent.
-    pub(super) fn encode(&self) -> Bytes {
+    pub(in super::super) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(self.arguments.len() + 8);
         bytes.extend_from_slice(format!("*{}\r\n", self.count).as_bytes());
         bytes.extend_from_slice(&self.arguments);
@@ -60,13 +60,13 @@ impl Command {
 }
 
 /// A Lua script that Redis runs atomically.
-pub(in crate::rooms::redis) struct Script {
+pub(in super::super) struct Script {
     text: &'static str,
     sha1: String,
 }
 
 impl Script {
-    pub(in crate::rooms::redis) fn new(text: &'static str) -> Self {
+    pub(in super::super) fn new(text: &'static str) -> Self {
         let digest = Sha1::digest(text.as_bytes());
         Self { text, sha1: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
     }

@@ -13,7 +13,7 @@ const DEFAULT_PORT: u16 = 6379;
 
 /// A server's host and port. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::rooms::redis) struct Address {
+pub(in super::super) struct Address {
     pub(super) host: Arc<str>,
     pub(super) port: u16,
 }
@@ -44,7 +44,7 @@ pub(super) struct Login {
 }
 
 /// What a Redis URL says.
-pub(in crate::rooms::redis) struct Endpoint {
+pub(in super::super) struct Endpoint {
     /// Any of a cluster's servers, or the one there is.
     pub(super) seeds: Vec<Address>,
     pub(super) clustered: bool,
@@ -59,7 +59,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`RoomError::Unavailable`] that says what is wrong, without the password.
-    pub(in crate::rooms::redis) fn parse(url: &SecretUrl) -> Result<Self, RoomError> {
+    pub(in super::super) fn parse(url: &SecretUrl) -> Result<Self, RoomError> {
         let wrong = |what: &str| RoomError::Unavailable(format!("the URL {what}"));
         let url = Url::parse(url.expose()).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
         let (tls, clustered) = match url.scheme() {

@@ -39,15 +39,12 @@ use tokio::{
 pub(super) use self::{
     command::{Command, Script},
     endpoint::{Address, Endpoint},
-    reply::FromReply,
+    reply::{FromReply, Reply, error_of, text_of},
+    slots::{Redirection, SLOTS, slot_of_tag},
+    socket::{Socket, Writer},
 };
-use self::{
-    pipe::Pipe,
-    reply::error_of,
-    slots::{Redirection, SlotMap},
-};
+use self::{pipe::Pipe, slots::SlotMap};
 use crate::rooms::RoomError;
-use reply::Reply;
 
 /// Redirections followed without a pause; a cluster that has settled needs one.
 const REDIRECTIONS: u32 = 4;
@@ -124,6 +121,10 @@ impl Client {
         Ok(client)
     }
 
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.endpoint)
+    }
+
     pub(super) fn is_clustered(&self) -> bool {
         self.endpoint.clustered
     }
@@ -134,7 +135,7 @@ impl Client {
     /// [`RoomError::Unavailable`] when it was refused, or when it is not known whether it was carried out;
     /// [`RoomError::Corrupt`] when the reply is not of the expected type.
     pub(super) async fn run<T: FromReply>(&self, command: &Command) -> Result<T, RoomError> {
-        T::from_reply(self.carry_out(command).await?).ok_or_else(|| RoomError::corrupt("a reply of another kind"))
+        T::from_reply(self.carry_out(command).await?.0).ok_or_else(|| RoomError::corrupt("a reply of another kind"))
     }
 
     /// Runs a script on keys that are all in one slot.
@@ -156,7 +157,44 @@ impl Client {
         }
     }
 
-    async fn carry_out(&self, command: &Command) -> Result<Reply, RoomError> {
+    /// Runs a script, and says where its slot is being moved to if that is where its keys are, or would be, already.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(super) async fn eval_where(
+        &self,
+        script: &Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Option<Address>, RoomError> {
+        let outcome = match self.carry_out(&script.by_name(keys, arguments)).await {
+            Err(RoomError::Unavailable(error)) if error.starts_with("NOSCRIPT") => {
+                self.carry_out(&script.by_text(keys, arguments)).await
+            }
+            outcome => outcome,
+        };
+        outcome.map(|(_, ahead)| ahead)
+    }
+
+    /// Carries out commands on keys of one slot by one pipeline, each by itself.
+    ///
+    /// # Errors
+    /// When one of them was refused, or it is not known whether it was carried out.
+    pub(super) async fn run_all(&self, commands: &[Command]) -> Result<Vec<Reply>, RoomError> {
+        let Some(first) = commands.first() else { return Ok(Vec::new()) };
+        let server = self.server(&self.owner(first.slot())?);
+        let all: Vec<&Command> = commands.iter().collect();
+        let replies = timeout(self.timeout, server.send(&all)).await.map_err(|_| self.too_late())??;
+        let mut carried_out = Vec::with_capacity(commands.len());
+        for (command, reply) in commands.iter().zip(replies) {
+            // A redirection, as a rule.
+            carried_out.push(if error_of(&reply).is_some() { self.run(command).await? } else { reply });
+        }
+        Ok(carried_out)
+    }
+
+    /// The reply to a command, and where its slot is being moved to if it was carried out there.
+    async fn carry_out(&self, command: &Command) -> Result<(Reply, Option<Address>), RoomError> {
         let deadline = Instant::now() + self.timeout;
         timeout_at(deadline, self.follow(command)).await.unwrap_or_else(|_| {
             // Somebody else may have taken over from a server that does not answer.
@@ -166,7 +204,7 @@ impl Client {
     }
 
     /// Sends a command to the server that has its slot, and on to where that one says.
-    async fn follow(&self, command: &Command) -> Result<Reply, RoomError> {
+    async fn follow(&self, command: &Command) -> Result<(Reply, Option<Address>), RoomError> {
         let asking = Command::without_key("ASKING");
         let (mut redirections, mut pause, torn_until) = (0, PAUSES[0], Instant::now() + TORN);
         let mut ask: Option<Address> = None;
@@ -179,7 +217,7 @@ impl Client {
             let replies = self.server(&address).send(commands).await;
             let reply = replies.inspect_err(|_| self.slots_may_have_moved())?.pop();
             let reply = reply.ok_or_else(|| RoomError::corrupt("no reply"))?;
-            let Some(error) = error_of(&reply) else { return Ok(reply) };
+            let Some(error) = error_of(&reply) else { return Ok((reply, ask)) };
             ask = match Redirection::parse(error, &address) {
                 Some(Redirection::Moved(to)) => {
                     self.assign(command.slot(), to);
@@ -206,7 +244,11 @@ impl Client {
         RoomError::Unavailable(format!("no answer within {} ms", self.timeout.as_millis()))
     }
 
-    fn owner(&self, slot: u16) -> Result<Address, RoomError> {
+    /// The server that has a slot, as far as is known.
+    ///
+    /// # Errors
+    /// When none has it.
+    pub(super) fn owner(&self, slot: u16) -> Result<Address, RoomError> {
         let slots = self.slots();
         let owner = slots.owner(slot).cloned();
         owner.ok_or_else(|| RoomError::Unavailable(format!("no server of the cluster has slot {slot}")))
@@ -228,7 +270,7 @@ impl Client {
     }
 
     /// Remembers what a server said about one slot, and has the others looked at.
-    fn assign(&self, slot: u16, to: Address) {
+    pub(super) fn assign(&self, slot: u16, to: Address) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut slots).assign(slot, to);
         drop(slots);

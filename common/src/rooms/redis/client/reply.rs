@@ -4,10 +4,10 @@ use bytes::Bytes;
 use redis_protocol::resp3::types::BytesFrame;
 
 /// What a server answers.
-pub(in crate::rooms::redis) type Reply = BytesFrame;
+pub(in super::super) type Reply = BytesFrame;
 
 /// The text of an error reply.
-pub(super) fn error_of(reply: &Reply) -> Option<&str> {
+pub(in super::super) fn error_of(reply: &Reply) -> Option<&str> {
     match reply {
         BytesFrame::SimpleError { data, .. } => Some(data),
         BytesFrame::BlobError { data, .. } => Some(std::str::from_utf8(data).unwrap_or("an error that is no text")),
@@ -16,7 +16,7 @@ pub(super) fn error_of(reply: &Reply) -> Option<&str> {
 }
 
 /// The text of a string reply.
-pub(super) fn text_of(reply: &Reply) -> Option<&str> {
+pub(in super::super) fn text_of(reply: &Reply) -> Option<&str> {
     match reply {
         BytesFrame::BlobString { data, .. }
         | BytesFrame::SimpleString { data, .. }
@@ -26,7 +26,7 @@ pub(super) fn text_of(reply: &Reply) -> Option<&str> {
 }
 
 /// A type that replies can be read as.
-pub(in crate::rooms::redis) trait FromReply: Sized {
+pub(in super::super) trait FromReply: Sized {
     /// `None` if the reply is something else.
     fn from_reply(reply: Reply) -> Option<Self>;
 }

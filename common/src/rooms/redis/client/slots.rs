@@ -8,16 +8,16 @@ use super::{
 };
 
 /// Slots of a cluster.
-pub(in crate::rooms::redis) const SLOTS: u16 = 16_384;
+pub(in super::super) const SLOTS: u16 = 16_384;
 
 /// The slot of a key: CRC16 (XMODEM) of its hash tag, the part between the first braces, or of all of it.
-pub(in crate::rooms::redis) fn slot_of(key: &str) -> u16 {
+pub(in super::super) fn slot_of(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     slot_of_tag(tag.filter(|tag| !tag.is_empty()).unwrap_or(key).as_bytes())
 }
 
 /// The slot of a hash tag.
-pub(in crate::rooms::redis) const fn slot_of_tag(tag: &[u8]) -> u16 {
+pub(in super::super) const fn slot_of_tag(tag: &[u8]) -> u16 {
     let (mut crc, mut place) = (0_u16, 0);
     while place < tag.len() {
         crc ^= (tag[place] as u16) << 8;
@@ -96,7 +96,7 @@ fn server_of(reply: Reply, asked: &Address) -> Option<Address> {
 
 /// What a server answers instead of carrying out a command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Redirection {
+pub(in super::super) enum Redirection {
     /// Another server has the slot.
     Moved(Address),
     /// The slot is being moved, and the key is already, or would be, at another server.
@@ -107,7 +107,7 @@ pub(super) enum Redirection {
 
 impl Redirection {
     /// Reads the text of an error from the server at `asked`; `None` if it is something else.
-    pub(super) fn parse(error: &str, asked: &Address) -> Option<Self> {
+    pub(in super::super) fn parse(error: &str, asked: &Address) -> Option<Self> {
         let mut words = error.split(' ');
         let kind = words.next()?;
         let mut address = || Address::parse(words.nth(1)?, &asked.host);

@@ -27,23 +27,23 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// An open connection, ready for commands in RESP3.
-pub(super) struct Socket {
+pub(in super::super) struct Socket {
     replies: FramedRead<ReadHalf<Box<dyn Stream>>, Resp3>,
-    pub(super) writer: Writer,
+    writer: Writer,
 }
 
 /// The sending half.
-pub(super) struct Writer(WriteHalf<Box<dyn Stream>>);
+pub(in super::super) struct Writer(WriteHalf<Box<dyn Stream>>);
 
 /// The receiving half.
-pub(super) struct Reader(FramedRead<ReadHalf<Box<dyn Stream>>, Resp3>);
+pub(in super::super) struct Reader(FramedRead<ReadHalf<Box<dyn Stream>>, Resp3>);
 
 impl Reader {
     /// The next reply or push. Safe to cancel.
     ///
     /// # Errors
     /// When the connection is lost or speaks something else.
-    pub(super) async fn next(&mut self) -> Result<Reply, RoomError> {
+    pub(in super::super) async fn next(&mut self) -> Result<Reply, RoomError> {
         next(&mut self.0).await
     }
 }
@@ -53,7 +53,7 @@ impl Writer {
     ///
     /// # Errors
     /// When the connection is lost, or does not take them within `timeout`.
-    pub(super) async fn send(&mut self, bytes: &[u8], timeout: Duration) -> Result<(), RoomError> {
+    pub(in super::super) async fn send(&mut self, bytes: &[u8], timeout: Duration) -> Result<(), RoomError> {
         let send = async {
             self.0.write_all(bytes).await?;
             self.0.flush().await
@@ -70,7 +70,11 @@ impl Socket {
     ///
     /// # Errors
     /// [`RoomError::Unavailable`] that names the server, also when it is too old or has not answered within `timeout`.
-    pub(super) async fn connect(endpoint: &Endpoint, address: &Address, timeout: Duration) -> Result<Self, RoomError> {
+    pub(in super::super) async fn connect(
+        endpoint: &Endpoint,
+        address: &Address,
+        timeout: Duration,
+    ) -> Result<Self, RoomError> {
         let outcome = match tokio::time::timeout(timeout, Self::open(endpoint, address, timeout)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(RoomError::Unavailable(format!("no connection within {} ms", timeout.as_millis()))),
@@ -114,7 +118,7 @@ impl Socket {
     }
 
     /// Both directions.
-    pub(super) fn split(self) -> (Reader, Writer) {
+    pub(in super::super) fn split(self) -> (Reader, Writer) {
         (Reader(self.replies), self.writer)
     }
 }
