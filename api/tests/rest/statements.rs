@@ -21,7 +21,7 @@ fn search(number: usize) -> String {
     if !words.is_empty() {
         parts.push(format!("q={}", words.join(" ")));
     }
-    let circle = number % 3 > 0;
+    let circle = !number.is_multiple_of(3);
     if circle {
         parts.push(format!("lat=37.5444&lng=127.0374&radius={}", 100 + number * 60));
     }
@@ -32,7 +32,7 @@ fn search(number: usize) -> String {
         _ if circle => "sort=distance".to_owned(),
         _ => "sort=likes".to_owned(),
     });
-    parts.extend((number % 5 == 0).then(|| "region=11200".to_owned()));
+    parts.extend(number.is_multiple_of(5).then(|| "region=11200".to_owned()));
     parts.extend((number % 7 < 2).then(|| "from=2026-03-02T00:00:00Z".to_owned()));
     parts.extend((number % 7 == 1).then(|| "to=2026-03-03T00:00:00Z".to_owned()));
     parts.extend((number % 11 < 2).then(|| "state=upcoming".to_owned()));
