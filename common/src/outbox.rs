@@ -238,7 +238,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::{config::SecretUrl, outbox_transaction, rooms::sql::SqlRooms};
+    use crate::{config::SecretUrl, rooms::sql::SqlRooms};
 
     /// What [`outbox_transaction!`] needs of the backends.
     struct Parts {

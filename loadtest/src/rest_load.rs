@@ -21,7 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    bench::{add_percentiles, histogram, machine, report::Report, to_f64},
+    bench::report::{Report, add_percentiles, machine, to_f64},
+    chat::load::histogram,
     failure::{Failure, Outcome},
     process,
     rest::http_client,

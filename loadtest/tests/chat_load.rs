@@ -1,4 +1,5 @@
 //! The chat load against a server that loses, repeats, reorders, delays and stalls on purpose: each is reported as what it is.
+#![expect(clippy::expect_used, reason = "tests")]
 
 use std::{
     sync::{

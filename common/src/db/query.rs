@@ -311,7 +311,7 @@ mod tests {
             assert_eq!(padded(&values).copied().collect::<Vec<i32>>(), expected);
         }
         let texts: std::collections::BTreeSet<String> =
-            (0..=512).map(|length| sql("SELECT 1 IN ").push_list(0..length).text().to_owned()).collect();
+            (0..=512).map(|length| sql("SELECT 1 IN ").push_list(0..length).text.into_owned()).collect();
         assert_eq!(texts.len(), 11, "{texts:?}");
     }
 }

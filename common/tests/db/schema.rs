@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::db::{Db, DbError, SchemaState, sql};
 use testing::Database;
 
-testing::on_each_database!(migrations_run_once_and_tell_where_they_are, a_copy_of_the_template_is_what_migrations_make);
+testing::on_each_database!(
+    migrations_run_once_and_tell_where_they_are,
+    a_copy_of_the_template_is_what_migrations_make,
+    every_key_is_compared_byte_by_byte,
+);
 
 async fn migrations_run_once_and_tell_where_they_are(database: Database) {
     let db = Db::connect(&database.empty_url().await, 4).await.expect("a connection");
@@ -251,30 +255,27 @@ fn text_keys(tables: &BTreeMap<String, Table>) -> BTreeSet<(String, String)> {
     keys
 }
 
-#[tokio::test]
-async fn every_key_is_compared_byte_by_byte() {
+async fn every_key_is_compared_byte_by_byte(database: Database) {
     let keys = text_keys(&sqlite(&Database::Sqlite.fresh().await).await);
     assert!(keys.len() > 5, "{keys:?}");
-    for database in Database::ALL {
-        let db = database.fresh().await;
-        for (table, column) in &keys {
-            let probe = format!("probe_{table}_{column}");
-            sql(format!("CREATE TABLE {probe} AS SELECT {column} AS k FROM {table} WHERE 1 = 0"))
-                .run(&db)
-                .await
-                .expect("a table");
-            sql(format!("CREATE UNIQUE INDEX {probe}_key ON {probe} (k)")).run(&db).await.expect("a key");
-            let spellings = ["k", "k ", "k  ", " k", "K", "k\u{0}", "k\t", "ķ", "k\u{327}", "ｋ"];
-            for spelling in spellings {
-                let insert = || sql(format!("INSERT INTO {probe} (k) VALUES (?)")).bind(spelling);
-                insert().run(&db).await.unwrap_or_else(|error| panic!("{table}.{column} {spelling:?}: {error}"));
-                let again = insert().run(&db).await;
-                assert!(matches!(again, Err(DbError::UniqueViolation(_))), "{table}.{column} {spelling:?}: {again:?}");
-            }
-            for spelling in spellings {
-                let find = sql(format!("SELECT COUNT(*) FROM {probe} WHERE k = ?")).bind(spelling);
-                assert_eq!(find.scalar::<i64>(&db).await.expect("a count"), Some(1), "{table}.{column} {spelling:?}");
-            }
+    let db = database.fresh().await;
+    for (table, column) in &keys {
+        let probe = format!("probe_{table}_{column}");
+        sql(format!("CREATE TABLE {probe} AS SELECT {column} AS k FROM {table} WHERE 1 = 0"))
+            .run(&db)
+            .await
+            .expect("a table");
+        sql(format!("CREATE UNIQUE INDEX {probe}_key ON {probe} (k)")).run(&db).await.expect("a key");
+        let spellings = ["k", "k ", "k  ", " k", "K", "k\u{0}", "k\t", "ķ", "k\u{327}", "ｋ"];
+        for spelling in spellings {
+            let insert = || sql(format!("INSERT INTO {probe} (k) VALUES (?)")).bind(spelling);
+            insert().run(&db).await.unwrap_or_else(|error| panic!("{table}.{column} {spelling:?}: {error}"));
+            let again = insert().run(&db).await;
+            assert!(matches!(again, Err(DbError::UniqueViolation(_))), "{table}.{column} {spelling:?}: {again:?}");
+        }
+        for spelling in spellings {
+            let find = sql(format!("SELECT COUNT(*) FROM {probe} WHERE k = ?")).bind(spelling);
+            assert_eq!(find.scalar::<i64>(&db).await.expect("a count"), Some(1), "{table}.{column} {spelling:?}");
         }
     }
 }

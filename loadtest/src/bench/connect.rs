@@ -11,7 +11,7 @@ use crate::failure::Outcome;
 #[derive(Args)]
 pub struct Connect {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Rooms.
     #[arg(long, default_value_t = 20)]
     rooms: usize,

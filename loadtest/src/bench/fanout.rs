@@ -18,7 +18,7 @@ use crate::{
 #[derive(Args)]
 pub struct Fanout {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Rooms.
     #[arg(long, default_value_t = 20)]
     rooms: usize,

@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 #[derive(Args)]
 pub struct Idle {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Rooms.
     #[arg(long, default_value_t = 50)]
     rooms: usize,

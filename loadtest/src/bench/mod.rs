@@ -17,27 +17,35 @@ mod send;
 mod store;
 pub mod subject;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
-use hdrhistogram::Histogram;
 use uuid::Uuid;
 
-pub(crate) use self::fanout::Cost;
+pub(crate) use self::{
+    fanout::Cost,
+    report::{add_percentiles, machine, to_f64},
+};
 pub use self::{floor::Floor, ready::Ready};
 use self::{
     report::Report,
     subject::{Running, Shape, Starter, Subject},
 };
-pub(crate) use crate::chat::load::histogram;
 use crate::{
     chat::{load::Scene, protocol::Protocol},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, within},
     process::{self, Meter},
     rest::User,
     system::Room,
 };
 
+/// How long a program may take to say its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections being opened at a time.
 const PARALLEL: usize = 64;
 
@@ -65,7 +73,14 @@ impl Bench {
     /// When the system does not start or work.
     pub async fn run(self) -> Outcome {
         process::raise_open_files();
-        let report = match self {
+        let program = match &self {
+            Self::Fanout(fanout::Fanout { target, .. })
+            | Self::Idle(idle::Idle { target, .. })
+            | Self::Connect(connect::Connect { target, .. })
+            | Self::Send(send::Send { target, .. }) => Some(target.program()),
+            Self::Store(_) | Self::All(_) => None,
+        };
+        let mut report = match self {
             Self::Fanout(bench) => bench.run().await?,
             Self::Idle(bench) => bench.run().await?,
             Self::Connect(bench) => bench.run().await?,
@@ -73,6 +88,9 @@ impl Bench {
             Self::Store(bench) => return bench.run().await,
             Self::All(bench) => return bench.run().await,
         };
+        if let Some(program) = program {
+            report.add("program", version(&program).await?);
+        }
         report.print();
         Ok(())
     }
@@ -102,6 +120,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The program that is measured.
+    fn program(&self) -> PathBuf {
+        self.pid.first().map_or_else(|| self.mingizuk.clone(), |pid| PathBuf::from(format!("/proc/{pid}/exe")))
+    }
+
     /// Starts what is to be measured, or reads who is to be measured elsewhere.
     ///
     /// # Errors
@@ -127,11 +150,10 @@ impl Target {
     }
 }
 
-/// What the programs of these processes say with `--version`.
-async fn version(pids: &[u32]) -> Outcome<String> {
-    let pid = pids.first().ok_or_else(|| Failure::new("no process to measure"))?;
-    let mut program = tokio::process::Command::new(format!("/proc/{pid}/exe"));
-    let answer = within(PATIENCE, "the version", program.arg("--version").kill_on_drop(true).output()).await??;
+/// What a program says of itself with `--version`: its version and the profile of its build.
+async fn version(program: &Path) -> Outcome<String> {
+    let mut program = tokio::process::Command::new(program);
+    let answer = within(VERSION_TIMEOUT, "the version", program.arg("--version").kill_on_drop(true).output()).await??;
     Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
@@ -181,31 +203,6 @@ pub(crate) fn describe(running: &Running, report: &mut Report) {
     report.add("rooms", rooms.len());
     report.add("members of a room", rooms.first().map_or(0, |room| room.members.len()));
     report.add("machine", machine());
-}
-
-/// The machine that everything runs on.
-pub(crate) fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{cores} cores, {}, generator on the same machine", processor())
-}
-
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
-    model.map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.to_owned())
-}
-
-/// Adds the percentiles of a histogram of microseconds, in milliseconds.
-pub(crate) fn add_percentiles(report: &mut Report, what: &str, histogram: &Histogram<u64>) {
-    for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
-        report.add_rounded(format!("{what} {name} ms"), to_f64(histogram.value_at_quantile(quantile)) / 1000.0);
-    }
-}
-
-/// A count as a number to divide with.
-#[expect(clippy::cast_precision_loss, reason = "a figure to print: its first 15 digits are enough")]
-pub(crate) const fn to_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

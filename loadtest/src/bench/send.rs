@@ -13,7 +13,8 @@ use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{PARALLEL, Target, add_percentiles, describe, histogram, report::Report, to_f64};
+use super::{PARALLEL, Target, add_percentiles, describe, report::Report, to_f64};
+use crate::chat::load::histogram;
 use crate::{
     chat::protocol::number_after,
     clock::stamp,

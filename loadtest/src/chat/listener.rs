@@ -9,10 +9,10 @@ use uuid::Uuid;
 use wire::{Body, Entry};
 
 use super::{
+    crowd::{Crowd, Kind},
     ledger::{Ledger, Sums},
     load::lock,
     message::{self, Message},
-    people::{Crowd, Kind},
 };
 use crate::{
     client::{Event, Observer},

@@ -13,6 +13,7 @@
 
 pub mod arrivals;
 pub mod command;
+mod crowd;
 pub mod ledger;
 mod listener;
 pub mod load;

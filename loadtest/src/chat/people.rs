@@ -3,11 +3,7 @@
 //! Readers, talkers and commuters are chat clients that resume after a lost connection. A slow phone reads a little at a
 //! time, and a lurker keeps a socket open and is in no room; both are counted by how their connections end.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use clap::Args;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -22,6 +18,7 @@ use uuid::Uuid;
 use super::{
     Member,
     arrivals::{Arrivals, Coming, Times},
+    crowd::{Crowd, Kind},
     listener::{Heard, Listener},
     load::lock,
     message::Message,
@@ -150,27 +147,6 @@ impl Config {
     }
 }
 
-/// How a person behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Reader,
-    Talker,
-    Commuter,
-    Slow,
-    Lurker,
-}
-
-/// What all people of a run share.
-#[derive(Debug)]
-pub(super) struct Crowd {
-    /// Where everything is recorded.
-    pub(super) recorder: Arc<Recorder>,
-    /// How each person behaves, by the number in their messages.
-    pub(super) kinds: Vec<Kind>,
-    /// Numbers in the log of the messages that were accepted, by room.
-    accepted: Mutex<HashMap<Uuid, Vec<u64>>>,
-}
-
 /// One person to be.
 #[derive(Clone)]
 struct Person {
@@ -234,76 +210,64 @@ pub async fn run(
         }
     }
     sleep_until(start + config.coming_time() + config.talking_time()).await;
-    crowd.settle(&listeners).await;
+    settle(&crowd, &listeners).await;
     leave.cancel();
     while let Some(done) = tasks.join_next().await {
         done?;
     }
-    crowd.account(&listeners);
+    account(&crowd, &listeners);
     Ok(())
 }
 
-impl Crowd {
-    /// People who behave as `kinds` says, by their number.
-    pub(super) fn of(recorder: Arc<Recorder>, kinds: Vec<Kind>) -> Self {
-        Self { recorder, kinds, accepted: Mutex::default() }
-    }
+/// What a listener has to have heard.
+fn expected_of(crowd: &Crowd, heard: &Heard) -> u64 {
+    heard.joined_at.map_or(0, |joined_at| crowd.accepted_after(heard.room, joined_at))
+}
 
-    /// Messages of a room that were accepted after entry `after`.
-    fn accepted_after(&self, room: Uuid, after: u64) -> u64 {
-        let accepted = lock(&self.accepted);
-        accepted.get(&room).map_or(0, |seqs| seqs.iter().filter(|seq| **seq > after).count() as u64)
-    }
-
-    /// What a listener has to have heard.
-    fn expected(&self, heard: &Heard) -> u64 {
-        heard.joined_at.map_or(0, |joined_at| self.accepted_after(heard.room, joined_at))
-    }
-
-    async fn settle(&self, listeners: &[Arc<Listener>]) {
-        let deadline = Instant::now() + SETTLE;
-        let complete = || {
-            listeners.iter().all(|listener| {
-                let heard = listener.heard();
-                heard.messages >= self.expected(&heard) && listener.under_way() == 0
-            })
-        };
-        while !complete() && Instant::now() < deadline {
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Records what each listener got against what it had to get.
-    fn account(&self, listeners: &[Arc<Listener>]) {
-        let (mut expected, mut received, mut lost) = (0, 0, 0);
-        let mut rooms: HashMap<Uuid, u64> = HashMap::new();
-        let mut sums = super::ledger::Sums::default();
-        for listener in listeners {
+/// Waits until every listener has heard everything, for a while at most.
+async fn settle(crowd: &Crowd, listeners: &[Arc<Listener>]) {
+    let deadline = Instant::now() + SETTLE;
+    let complete = || {
+        listeners.iter().all(|listener| {
             let heard = listener.heard();
-            let due = self.expected(&heard);
-            let missing = due.saturating_sub(heard.messages);
-            expected += due;
-            received += heard.messages;
-            lost += missing;
-            *rooms.entry(heard.room).or_default() += missing;
-            sums.add(&heard.sums);
-        }
-        let incomplete = rooms.values().filter(|missing| **missing > 0).count() as u64;
-        self.recorder.with(0, |window| {
-            for (name, count) in [
-                ("chat.expected", expected),
-                ("chat.received", received),
-                ("chat.lost", lost),
-                ("chat.gaps", sums.gaps),
-                ("chat.duplicates", sums.duplicates),
-                ("chat.reordered", sums.reordered),
-                ("chat.rooms", rooms.len() as u64),
-                ("chat.rooms_with_loss", incomplete),
-            ] {
-                window.count(name, count);
-            }
-        });
+            heard.messages >= expected_of(crowd, &heard) && listener.under_way() == 0
+        })
+    };
+    while !complete() && Instant::now() < deadline {
+        sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Records what each listener got against what it had to get.
+fn account(crowd: &Crowd, listeners: &[Arc<Listener>]) {
+    let (mut expected, mut received, mut lost) = (0, 0, 0);
+    let mut rooms: HashMap<Uuid, u64> = HashMap::new();
+    let mut sums = super::ledger::Sums::default();
+    for listener in listeners {
+        let heard = listener.heard();
+        let due = expected_of(crowd, &heard);
+        let missing = due.saturating_sub(heard.messages);
+        expected += due;
+        received += heard.messages;
+        lost += missing;
+        *rooms.entry(heard.room).or_default() += missing;
+        sums.add(&heard.sums);
+    }
+    let incomplete = rooms.values().filter(|missing| **missing > 0).count() as u64;
+    crowd.recorder.with(0, |window| {
+        for (name, count) in [
+            ("chat.expected", expected),
+            ("chat.received", received),
+            ("chat.lost", lost),
+            ("chat.gaps", sums.gaps),
+            ("chat.duplicates", sums.duplicates),
+            ("chat.reordered", sums.reordered),
+            ("chat.rooms", rooms.len() as u64),
+            ("chat.rooms_with_loss", incomplete),
+        ] {
+            window.count(name, count);
+        }
+    });
 }
 
 /// What a person's task needs.

@@ -307,5 +307,5 @@ fn signal_of(text: &str) -> Option<Signal> {
         return Some(Signal::Ephemeral { event: decode(json).ok()?, json: json.into() });
     }
     let seq = json.strip_prefix("{\"seq\":")?.split_once(',')?.0.parse().ok()?;
-    Some(Signal::Entry { epoch: epoch.parse().ok()?, entry: RawEntry { seq, json: json.into() } })
+    Some(Signal::Entry { epoch: epoch.parse().ok()?, entry: RawEntry::new(seq, json) })
 }
