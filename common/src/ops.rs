@@ -17,7 +17,10 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{db::Db, rooms::RoomStore};
+use crate::{
+    db::Db,
+    rooms::{Health, RoomStore},
+};
 
 /// A check that takes longer counts as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,14 +35,15 @@ pub struct Ops {
     draining: Arc<AtomicBool>,
 }
 
-/// The answer of `/readyz`: `ok`, or what is wrong, for each thing the service needs.
+/// The answer of `/readyz`: `ok`, or what is wrong, for each thing the service needs. A service whose room log is only
+/// degraded is ready: it serves the other rooms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Readiness {
     /// Whether the service should get traffic.
     pub ready: bool,
     /// The relational database.
     pub database: String,
-    /// The room log and its live stream.
+    /// The room log and its live stream; begins with `degraded` when some rooms can be used.
     pub rooms: String,
     /// Whether the service is stopping.
     pub draining: bool,
@@ -79,9 +83,19 @@ impl Ops {
             tokio::time::timeout(CHECK_TIMEOUT, self.db.try_write()),
             tokio::time::timeout(CHECK_TIMEOUT, self.rooms.health()),
         );
-        let (database, rooms) = (say(database), say(rooms));
+        let late = || format!("no answer within {} s", CHECK_TIMEOUT.as_secs());
+        let database = match database {
+            Ok(Ok(())) => "ok".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => late(),
+        };
+        let (usable, rooms) = match rooms.unwrap_or_else(|_| Health::Down(late())) {
+            Health::Ok => (true, "ok".to_owned()),
+            Health::Degraded(why) => (true, format!("degraded: {why}")),
+            Health::Down(why) => (false, why),
+        };
         let draining = self.draining.load(Ordering::SeqCst);
-        Readiness { ready: database == "ok" && rooms == "ok" && !draining, database, rooms, draining }
+        Readiness { ready: database == "ok" && usable && !draining, database, rooms, draining }
     }
 
     /// Serves `/healthz`, `/readyz` and `/metrics` on `listener` until `stop`.
@@ -98,14 +112,6 @@ impl Ops {
         Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(app, stop.cancelled_owned(), Some(CHECK_TIMEOUT))
             .await
-    }
-}
-
-fn say<E: std::fmt::Display>(outcome: Result<Result<(), E>, tokio::time::error::Elapsed>) -> String {
-    match outcome {
-        Ok(Ok(())) => "ok".to_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
     }
 }
 

@@ -142,6 +142,17 @@ impl From<DbError> for RoomError {
     }
 }
 
+/// Whether a backend can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// All of it.
+    Ok,
+    /// Some rooms cannot be used, for this reason; the others can.
+    Degraded(String),
+    /// Nothing can be used, for this reason.
+    Down(String),
+}
+
 /// Who is in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
@@ -243,8 +254,8 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Closes a room for good: it can still be read, and takes no entry. May be repeated when it fails.
     async fn retire(&self, room: Uuid, now: Timestamp) -> Result<(), RoomError>;
 
-    /// Whether the backend answers and its live stream is connected.
-    async fn health(&self) -> Result<(), RoomError>;
+    /// Whether the backend takes writes and its live stream is heard.
+    async fn health(&self) -> Health;
 
     /// Ends background work and connections.
     async fn close(&self);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::{Ephemeral, Notice, Person, Position};
 
 use super::{
-    AppendError, Appended, Draft, Entered, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, RoomError,
+    AppendError, Appended, Draft, Entered, Health, MAX_PAGE, NONCE_WINDOW, Page, Presence, Range, RawEntry, RoomError,
     RoomStore, SYSTEM, SessionChange, SessionChanges, Signal, Subscription,
     archive::{self, RoomRow, TxError},
     bus::Bus,
@@ -309,8 +309,8 @@ impl RoomStore for SqlRooms {
         Ok(transaction!(self.0.db, |tx| retire(tx))?)
     }
 
-    async fn health(&self) -> Result<(), RoomError> {
-        Ok(self.0.db.ping().await?)
+    async fn health(&self) -> Health {
+        self.0.db.ping().await.map_or_else(|error| Health::Down(error.to_string()), |()| Health::Ok)
     }
 
     async fn close(&self) {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     config::SecretUrl,
-    rooms::{NONCE_WINDOW, Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
+    rooms::{Health, NONCE_WINDOW, Range, RoomError, RoomStore, Signal, Subscription, redis::RedisRooms},
 };
 use loadtest::{
     proxy::{Proxy, Which},
@@ -30,7 +30,7 @@ async fn rooms_at(url: &str) -> RedisRooms {
 /// Waits until the store says that it is healthy, or is not, and returns how long that took.
 async fn until_health(store: &dyn RoomStore, healthy: bool) -> Duration {
     let since = Instant::now();
-    while store.health().await.is_ok() != healthy {
+    while (store.health().await == Health::Ok) != healthy {
         assert!(since.elapsed() < PATIENCE, "health does not become {healthy}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -151,8 +151,10 @@ async fn once_the_stream_is_whole_again_every_room_is_heard() {
         until_health(&store, true).await;
         // Entries that are appended from now on are signalled themselves.
         let author = Uuid::now_v7();
-        let appends = rooms.iter().map(|room| direct.append(*room, message(author, &format!("{round}"), "x")));
-        futures_util::future::try_join_all(appends).await.expect("appended");
+        for rooms in rooms.chunks(100) {
+            let appends = rooms.iter().map(|room| direct.append(*room, message(author, &format!("{round}"), "x")));
+            futures_util::future::try_join_all(appends).await.expect("appended");
+        }
         for live in &mut streams {
             while !matches!(next(live).await, Signal::Entry { entry, .. } if entry.seq == round) {}
         }
@@ -247,4 +249,92 @@ async fn a_redis_that_is_not_there_is_a_clear_error_in_time() {
     let outcome = RedisRooms::connect(settings, db, Arc::new(common::ids::RandomIds)).await;
     assert!(matches!(outcome.err(), Some(RoomError::Unavailable(_))));
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_answers_and_takes_no_writes_is_red_and_says_why() {
+    let redis = own_redis().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await.expect("a proxy");
+    let store = rooms_at(&format!("redis://{}", proxy.address())).await;
+    let room = Uuid::now_v7();
+    let author = fill(&store, room, 1).await;
+    let nowhere = loadtest::servers::free_port().expect("a port");
+    let read_only = format!("REPLICAOF 127.0.0.1 {nowhere}");
+    for (breaks, repairs, says) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "NOREPLICAS"),
+        ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +evalsha +eval", "NOPERM"),
+        (read_only.as_str(), "REPLICAOF NO ONE", "READONLY"),
+    ] {
+        let connections = proxy.accepted();
+        assert_eq!(redis.command(breaks).await.expect(breaks).trim_end(), "+OK");
+        let noticed = until_health(&store, false).await;
+        assert!(noticed < SOON, "{breaks}: {noticed:?}");
+        let Health::Down(why) = store.health().await else { panic!("{breaks}: not down") };
+        assert!(why.starts_with(says), "{breaks}: {why}");
+        let outcome = store.append(room, message(author, breaks, "x")).await;
+        assert!(matches!(&outcome, Err(RoomError::Unavailable(why)) if why.starts_with(says)), "{breaks}: {outcome:?}");
+        // Behind a name that leads to another server after a failover, only a new connection gets there.
+        if says == "READONLY" {
+            within("a new connection", async { while proxy.accepted() == connections {} }).await;
+        }
+        assert_eq!(redis.command(repairs).await.expect(repairs).trim_end(), "+OK");
+        let restored = until_health(&store, true).await;
+        assert!(restored < SOON, "{repairs}: {restored:?}");
+        store.append(room, message(author, breaks, "x")).await.expect("an append");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_says_as_whom_and_a_refusal_says_why() {
+    let redis = own_redis().await;
+    let user = "ACL SETUSER mina on >se:cret ~mz:* &mz:* +@all";
+    assert_eq!(redis.command(user).await.expect("a user").trim_end(), "+OK");
+    assert_eq!(redis.command("ACL SETUSER default off").await.expect("no default").trim_end(), "+OK");
+    let at = format!("127.0.0.1:{}", redis.port());
+    let store = rooms_at(&format!("redis://mina:se%3Acret@{at}")).await;
+    let room = Uuid::now_v7();
+    let mut live = store.subscribe(room).await.expect("subscribe");
+    fill(&store, room, 1).await;
+    assert!(matches!(next(&mut live).await, Signal::Entry { entry, .. } if entry.seq == 1));
+    for url in [format!("redis://mina:wrong@{at}"), format!("redis://{at}")] {
+        let settings = testing::redis_settings(SecretUrl::new(url));
+        let db = Database::Sqlite.fresh().await;
+        let outcome = RedisRooms::connect(settings, db, Arc::new(common::ids::RandomIds)).await;
+        let error = outcome.err().expect("refused").to_string();
+        assert!(error.contains("WRONGPASS") || error.contains("NOAUTH"), "{error}");
+        assert!(!error.contains("wrong@"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_too_old_is_refused_in_plain_words() {
+    for (answer, says) in [
+        (
+            "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n6.2.5\r\n",
+            "the server is Redis 6.2.5; version 7",
+        ),
+        (
+            "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n",
+            "the server is Redis 5 or older; version 7",
+        ),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut question = [0; 256];
+                if socket.read(&mut question).await.is_ok_and(|length| length > 0) {
+                    drop(socket.write_all(answer.as_bytes()).await);
+                }
+            }
+        });
+        let settings = testing::redis_settings(SecretUrl::new(format!("redis://{address}")));
+        let db = Database::Sqlite.fresh().await;
+        let outcome = RedisRooms::connect(settings, db, Arc::new(common::ids::RandomIds)).await;
+        let error = outcome.err().expect("refused").to_string();
+        assert!(error.contains(says), "{error}");
+        server.abort();
+    }
 }

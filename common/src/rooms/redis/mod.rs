@@ -45,7 +45,7 @@ use wire::{Ephemeral, Notice, Person, Position};
 
 use self::{archiver::Archiver, client::Command, connection::Redis, live::Live, presence::Registry};
 use super::{
-    AppendError, Appended, Draft, Entered, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges,
+    AppendError, Appended, Draft, Entered, Health, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges,
     Subscription, archive, decode,
 };
 use crate::{config::SecretUrl, db::Db, ids::IdSource, time::Timestamp};
@@ -207,7 +207,7 @@ impl RoomStore for RedisRooms {
         self.inner.retire(room, now).await
     }
 
-    async fn health(&self) -> Result<(), RoomError> {
+    async fn health(&self) -> Health {
         self.inner.live.health()
     }
 

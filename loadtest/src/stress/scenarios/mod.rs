@@ -120,6 +120,11 @@ fn of_redis() -> Vec<Scenario> {
             "/readyz is red within 5 s of it, green within 5 s"
         ),
         scenario!(
+            redis::redis_takes_no_writes,
+            "Redis answers but is out of memory, without permission, or a replica",
+            "/readyz is red within 5 s; live again within 5 s of its end"
+        ),
+        scenario!(
             redis::redis_emptied,
             "FLUSHALL while people are in",
             "a new epoch, clients told, nothing of the old mixed in"
@@ -362,6 +367,21 @@ fn of_tokens_and_clusters() -> Vec<Scenario> {
             cluster::cluster_master_killed_under_load,
             "SIGKILL to a master of the cluster; its replica takes over",
             "live again within 10 s of it, same epoch"
+        ),
+        scenario!(
+            cluster::slot_half_moved_under_load,
+            "a slot is being moved: one key of a room is ahead, then all of them (for a minute in the full form)",
+            "other rooms within 3 s throughout; the room itself unavailable only while it is torn, heard ahead of its slot"
+        ),
+        scenario!(
+            cluster::slots_moved_under_load,
+            "100 slots (3,000 in the full form) and those of rooms are moved from one master to another, one by one",
+            "nothing is missed; ready after"
+        ),
+        scenario!(
+            cluster::cluster_master_without_replica_killed,
+            "SIGKILL to a master that nobody takes over from, started again",
+            "the rooms of the others within 3 s, and ready throughout; its own live again within 10 s of its return"
         ),
     ]
 }

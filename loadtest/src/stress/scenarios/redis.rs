@@ -10,6 +10,7 @@ use crate::{
     client::{Connection, Greeting},
     ensure,
     failure::{Failure, Outcome},
+    servers::free_port,
     stress::{Cohort, World},
 };
 
@@ -105,6 +106,30 @@ pub(super) async fn readiness_follows_redis(world: &mut World) -> Outcome<String
     world.system.redis.restart().await?;
     let green = world.readiness(&ops, true, LIVE_AGAIN).await?;
     Ok(format!("red after {} ms, green after {} ms", red.as_millis(), green.as_millis()))
+}
+
+pub(super) async fn redis_takes_no_writes(world: &mut World) -> Outcome<String> {
+    let ops = world.system.gateways[0].ready().gateway_ops.clone().ok_or_else(|| Failure::new("no operations"))?;
+    let mut cohort = world.cohort(8).await?;
+    let talk = cohort.talk();
+    let read_only = format!("REPLICAOF 127.0.0.1 {}", free_port()?);
+    let (mut red, mut back) = (Duration::ZERO, Duration::ZERO);
+    for (breaks, repairs) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +evalsha +eval"),
+        (read_only.as_str(), "REPLICAOF NO ONE"),
+    ] {
+        lasting(300).await;
+        ensure!(world.system.redis.command(breaks).await?.starts_with("+OK"), "{breaks} was refused");
+        red = red.max(world.readiness(&ops, false, LIVE_AGAIN).await?);
+        lasting(world.scale(500, 5000)).await;
+        ensure!(world.system.redis.command(repairs).await?.starts_with("+OK"), "{repairs} was refused");
+        back = back.max(cohort.recovery(LIVE_AGAIN).await?);
+        world.readiness(&ops, true, LIVE_AGAIN).await?;
+    }
+    cohort.quiet(talk).await?;
+    let checked = cohort.finish().await?;
+    Ok(format!("{checked}; red after {} ms, live again after {} ms", red.as_millis(), back.as_millis()))
 }
 
 pub(super) async fn redis_emptied(world: &mut World) -> Outcome<String> {

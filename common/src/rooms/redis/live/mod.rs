@@ -25,7 +25,7 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,8 @@ struct Partition {
     /// For how many of them that was done.
     whole: watch::Sender<u64>,
     mending: AtomicBool,
+    /// The partition was subscribed to again.
+    subscribed: Notify,
     probe: Mutex<ProbeState>,
 }
 
@@ -109,6 +111,7 @@ impl Partition {
             broken: AtomicU64::new(0),
             whole: watch::Sender::new(0),
             mending: AtomicBool::new(false),
+            subscribed: Notify::new(),
             probe: Mutex::default(),
         }
     }

@@ -4,13 +4,13 @@
 //! is being moved or has moved, and a subscription that is silently gone. A single Redis has one probe, a Cluster one for each
 //! partition.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::Rng;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{sleep, timeout};
 
 use super::{super::keys, Live, PARTITIONS, lock};
-use crate::rooms::RoomError;
+use crate::rooms::{Health, RoomError};
 
 /// How often a partition is probed.
 const PROBE: Duration = Duration::from_secs(1);
@@ -19,14 +19,18 @@ const PROBE: Duration = Duration::from_secs(1);
 const PROBE_TTL: Duration = Duration::from_millis(500);
 /// A partition whose probes are published and not heard for longer is subscribed to again.
 const SILENCE: Duration = Duration::from_secs(3);
+/// Problems that readiness names, at most.
+const PROBLEMS: usize = 3;
 /// How often the heads of all rooms are compared with what was heard of them, give or take a fifth.
 const COMPARE: Duration = Duration::from_secs(60);
 
 /// What the probes of a partition found.
 #[derive(Default)]
 pub(super) struct ProbeState {
-    /// When one was last heard, from the start of the process.
+    /// When one was last heard, or the partition was last subscribed to, from the start of the process.
     heard: Duration,
+    /// Whether one was heard since the partition was last subscribed to.
+    proven: bool,
     /// Why the last one was not carried out.
     failure: Option<String>,
     /// Why the partition could not be subscribed to again.
@@ -60,16 +64,17 @@ impl Live {
         if !self.is_probed(number) {
             return;
         }
-        let mut ticks = interval(PROBE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            self.send_probe(number).await;
+            let carried_out = self.send_probe(number).await;
             self.notice_silence(number);
+            let pause = if carried_out { PROBE } else { PROBE / 4 };
+            // At once when there are new subscriptions to prove.
+            drop(timeout(pause, self.partitions[number].subscribed.notified()).await);
         }
     }
 
-    async fn send_probe(self: &Arc<Self>, number: usize) {
+    /// Returns whether it was carried out.
+    async fn send_probe(self: &Arc<Self>, number: usize) -> bool {
         let channel = keys::probe(number, self.process);
         let arguments = [PROBE_TTL.as_millis().to_string(), channel.clone()];
         let outcome = self.client.eval_where(&self.probe, &[channel], &arguments).await;
@@ -85,7 +90,9 @@ impl Live {
             }
             Err(error) => Some(reason(&error)),
         };
+        let carried_out = failure.is_none();
         lock(&partition.probe).failure = failure;
+        carried_out
     }
 
     /// While probes fail there is nothing to be heard.
@@ -113,13 +120,15 @@ impl Live {
 
     pub(super) fn hear_probe(&self, number: usize) {
         let mut state = lock(&self.partitions[number].probe);
-        (state.heard, state.silences) = (self.started.elapsed(), 0);
+        (state.heard, state.proven, state.silences) = (self.started.elapsed(), true, 0);
     }
 
     /// The partition is subscribed to again, and has a while to be heard.
     pub(super) fn mended(&self, number: usize) {
         let mut state = lock(&self.partitions[number].probe);
-        (state.heard, state.mending) = (self.started.elapsed(), None);
+        (state.heard, state.proven, state.mending) = (self.started.elapsed(), false, None);
+        drop(state);
+        self.partitions[number].subscribed.notify_one();
     }
 
     pub(super) fn mending_failed(&self, number: usize, error: &RoomError) {
@@ -141,19 +150,22 @@ impl Live {
             let why = state.mending.clone().unwrap_or_else(|| "it is being subscribed to".to_owned());
             return Some(format!("the live stream is not whole: {why}"));
         }
-        let silent = self.is_probed(number) && self.started.elapsed().saturating_sub(state.heard) > SILENCE;
-        silent.then(|| "the live stream is silent".to_owned())
+        if !self.is_probed(number) {
+            return None;
+        }
+        let silent = self.started.elapsed().saturating_sub(state.heard) > SILENCE;
+        (silent || !state.proven).then(|| "the live stream is silent".to_owned())
     }
 
-    /// Whether every partition takes writes and is heard, as the last probes found.
-    ///
-    /// # Errors
-    /// With what is wrong.
-    pub(in super::super) fn health(&self) -> Result<(), RoomError> {
-        match (0..PARTITIONS).find_map(|number| self.problem(number)) {
-            Some(problem) => Err(RoomError::Unavailable(problem)),
-            None => Ok(()),
+    /// Whether the partitions take writes and are heard, as the last probes found.
+    pub(in super::super) fn health(&self) -> Health {
+        let mut problems: BTreeMap<String, usize> = BTreeMap::new();
+        for problem in (0..PARTITIONS).filter_map(|number| self.problem(number)) {
+            *problems.entry(problem).or_default() += 1;
         }
+        // A single server is one thing: what its probe finds is true of all of it.
+        let whole = if self.client.is_clustered() { None } else { self.problem(0) };
+        health_of(&problems, whole)
     }
 
     /// Waits until every partition was subscribed to, or could not be.
@@ -174,9 +186,44 @@ impl Live {
     }
 }
 
+/// What `problems`, each with how many partitions have it, or one of the `whole` come to.
+fn health_of(problems: &BTreeMap<String, usize>, whole: Option<String>) -> Health {
+    if let Some(problem) = whole {
+        return Health::Down(problem);
+    }
+    let broken: usize = problems.values().sum();
+    let texts: Vec<&str> = problems.keys().take(PROBLEMS).map(String::as_str).collect();
+    let text = texts.join("; ");
+    match broken {
+        0 => Health::Ok,
+        PARTITIONS => Health::Down(text),
+        _ => Health::Degraded(format!("the rooms of {broken} of {PARTITIONS} partitions cannot be used: {text}")),
+    }
+}
+
 fn reason(error: &RoomError) -> String {
     match error {
         RoomError::Unavailable(why) => why.clone(),
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_some_partitions_lack_takes_nothing_from_the_others() {
+        let problems =
+            |counts: &[(&str, usize)]| counts.iter().map(|(why, count)| ((*why).to_owned(), *count)).collect();
+        let degraded = "the rooms of 88 of 256 partitions cannot be used: a:1: refused; b:2: late";
+        for (counts, whole, expected) in [
+            (problems(&[]), None, Health::Ok),
+            (problems(&[("a:1: refused", 85), ("b:2: late", 3)]), None, Health::Degraded(degraded.to_owned())),
+            (problems(&[("CLUSTERDOWN", 256)]), None, Health::Down("CLUSTERDOWN".to_owned())),
+            (problems(&[("OOM", 1)]), Some("OOM".to_owned()), Health::Down("OOM".to_owned())),
+        ] {
+            assert_eq!(health_of(&counts, whole), expected);
+        }
     }
 }
