@@ -45,8 +45,8 @@ use wire::{Ephemeral, Notice, Person, Position};
 
 use self::{archiver::Archiver, client::Command, connection::Redis, live::Live, presence::Registry};
 use super::{
-    AppendError, Appended, Draft, Entered, Health, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore, SessionChanges,
-    Subscription, archive, decode,
+    AppendError, Appended, Draft, Entered, Health, MAX_PAGE, Page, Presence, Range, RoomError, RoomStore,
+    SessionChanges, Subscription, archive, decode,
 };
 use crate::{config::SecretUrl, db::Db, ids::IdSource, time::Timestamp};
 
