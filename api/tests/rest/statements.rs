@@ -39,9 +39,9 @@ fn search(number: usize) -> String {
     format!("/meetups?{}", parts.join("&"))
 }
 
-/// How many statements the clients of the server have closed while their connections went on.
+/// How many statements the only connection of `db` has closed.
 async fn closed(db: &Db) -> i64 {
-    let (_, count): (String, String) = sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_close'").one(db).await.expect("a count");
+    let (_, count): (String, String) = sql("SHOW SESSION STATUS LIKE 'Com_stmt_close'").one(db).await.expect("a count");
     count.parse().expect("a number")
 }
 

@@ -1,46 +1,41 @@
 //! Servers that are set up in another way: what is answered for is committed, and tables have transactions and keys.
 
-use std::panic::AssertUnwindSafe;
-
 use common::{
+    config::SecretUrl,
     db::{Db, DbError, Tx, sql},
     transaction,
 };
-use futures_util::FutureExt;
+use loadtest::servers::MariaDb;
 use testing::Database;
 
-/// Defaults of a server that would break what is promised, each with what is usual.
-const SETTINGS: [(&str, &str, &str); 8] = [
-    ("autocommit", "0", "1"),
-    ("completion_type", "'CHAIN'", "'NO_CHAIN'"),
-    ("sql_mode", "''", "DEFAULT"),
-    ("default_storage_engine", "MyISAM", "InnoDB"),
-    ("sql_safe_updates", "1", "0"),
-    ("sql_select_limit", "3", "DEFAULT"),
-    ("foreign_key_checks", "0", "1"),
-    ("transaction_read_only", "1", "0"),
+/// Defaults of a server that would break what is promised.
+const SETTINGS: [(&str, &str); 8] = [
+    ("autocommit", "0"),
+    ("completion_type", "'CHAIN'"),
+    ("sql_mode", "''"),
+    ("default_storage_engine", "MyISAM"),
+    ("sql_safe_updates", "1"),
+    ("sql_select_limit", "3"),
+    ("foreign_key_checks", "0"),
+    ("transaction_read_only", "1"),
 ];
 
-/// Sets the server's defaults: every session of ours has settings of its own, so that other tests do not notice.
-async fn set_all(admin: &Db, to: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str) {
-    for setting in &SETTINGS {
+/// Sets the defaults of a server.
+async fn set_all(admin: &Db) {
+    for (name, value) in SETTINGS {
         // MariaDB before 11.1 calls this one by its old name.
-        let name = setting.0.replace("transaction_read_only", "tx_read_only");
-        sql(format!("SET GLOBAL {name} = {}", to(setting))).run(admin).await.expect("set");
+        let name = name.replace("transaction_read_only", "tx_read_only");
+        sql(format!("SET GLOBAL {name} = {value}")).run(admin).await.expect("set");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_answered_for_holds_whatever_the_servers_defaults_are() {
-    let admin = Database::MySql.fresh().await;
-    set_all(&admin, |(_, wrong, _)| wrong).await;
-    let story = AssertUnwindSafe(story()).catch_unwind().await;
-    set_all(&admin, |(_, _, usual)| usual).await;
-    story.expect("the story");
-}
-
-async fn story() {
-    let url = Database::MySql.fresh_url().await;
+    // A server of its own: its defaults are those of all who connect to it.
+    let server = MariaDb::start().await.expect("a MariaDB");
+    let url = SecretUrl::new(server.url());
+    let admin = Db::connect(&url, 1).await.expect("a connection");
+    set_all(&admin).await;
     let db = Db::connect(&url, 2).await.expect("a connection");
     db.migrate().await.expect("migrations");
     assert_eq!(db.unsuitable().await.expect("an answer"), None);
