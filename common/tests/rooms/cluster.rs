@@ -123,8 +123,15 @@ async fn a_room_whose_keys_have_moved_ahead_of_its_slot_is_served_and_no_other_r
     let ((moving, author), others) = (rooms[0], &rooms[1..]);
     let (slot, from) = cluster.slot_of(&moving.to_string()).await.expect("a slot");
     let to = (from + 1) % 3;
+    let enters = async |online: u64| {
+        let entered = store.enter(moving, &person(Uuid::now_v7()), Uuid::now_v7()).await.expect("entered");
+        assert_eq!(entered.online, online);
+    };
+    enters(1).await;
     cluster.open_slot(slot, from, to).await.expect("an open slot");
+    enters(2).await;
     cluster.move_keys(slot, "", from, to).await.expect("moved");
+    enters(3).await;
     for round in 1..=4_u64 {
         let nonce = format!("ask-{round}");
         let appended = store.append(moving, message(author, &nonce, "x")).await.expect("followed");
@@ -219,6 +226,21 @@ async fn a_slot_that_moves_is_heard_on_its_way_and_after() {
     all_are_heard(&there, &rooms, &mut streams, "assigned").await;
     let late = here.subscribe(rooms[0].0).await.expect("subscribe");
     all_are_heard(&there, &rooms[..1], &mut [late], "late").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_is_followed_though_the_old_master_lives_on() {
+    let cluster = Cluster::start().await.expect("a cluster");
+    let store = rooms_on(&cluster).await;
+    let rooms = written_rooms(&store, 6, 1).await;
+    let mut streams = Vec::new();
+    for (room, _) in &rooms {
+        streams.push(store.subscribe(*room).await.expect("subscribe"));
+    }
+    for master in 0..3 {
+        cluster.fail_over(master).await.expect("a failover");
+        all_are_heard(&store, &rooms, &mut streams, &format!("failover-{master}")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -224,6 +224,16 @@ impl Cluster {
         Ok(began.elapsed())
     }
 
+    /// Has the replica of a master of the start take over in good order; the old master lives on as its replica.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn fail_over(&self, index: usize) -> Outcome {
+        let replica = &self.nodes[MASTERS + index];
+        accepted(replica, "CLUSTER FAILOVER").await?;
+        eventually("a new master", async || Ok(replica.command("ROLE").await?.contains("master").then_some(()))).await
+    }
+
     /// Starts a killed node again: it becomes the replica of the one that took over, if one did.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Moves what is beyond the cap of a list to SQL, and closes rooms for good.
+//! Archiver: moves entries beyond the cap of a room's list to SQL, and closes rooms for good.
 //!
 //! Each step may be the last before a crash, and may be taken by two processes at once: entries are stored in SQL, with
 //! their present state, before they leave the list; they leave it only if nothing was changed since they were read; and
@@ -25,7 +25,7 @@ use crate::{
 /// How far a list may grow beyond its cap, so that entries are moved in chunks and not one by one.
 const SLACK: usize = CHUNK;
 
-/// Which rooms have grown too long.
+/// The rooms whose lists are longer than they may be.
 pub(super) struct Archiver {
     cap: usize,
     long: DashSet<Uuid>,
@@ -41,14 +41,14 @@ impl Archiver {
         self.cap
     }
 
-    /// Hears how long a room's list is now.
+    /// Takes note of the length of a room's list, and has it archived when it is too long.
     pub(super) fn note_length(&self, room: Uuid, length: usize) {
         if length >= self.cap + SLACK && self.long.insert(room) {
             self.wake.notify_one();
         }
     }
 
-    /// A room that is too long; whoever appends to it from now on will report it again.
+    /// Takes a room off the set of those that are too long; the next append to it may put it back.
     fn take(&self) -> Option<Uuid> {
         let room = self.long.iter().next().map(|room| *room)?;
         self.long.remove(&room)
@@ -118,7 +118,7 @@ impl Inner {
         Ok(transaction!(self.db, |tx| end(tx))?)
     }
 
-    /// Has SQL know that the room takes no more entries, and how its log ends in Redis, which is returned if it is there.
+    /// Records in SQL that the room takes no more entries, with the end of its log in Redis, which is returned if there is one.
     async fn set_closing(&self, room: Uuid, now: Timestamp) -> Result<Option<ListPage>, RoomError> {
         let left = self.read_list(room, Range::Latest, 0, None).await?;
         let epoch = left.as_ref().map_or_else(|| self.ids.next_id(), |left| left.head.epoch);

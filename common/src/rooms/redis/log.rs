@@ -1,4 +1,4 @@
-//! Append, read and edit; what has left the list is in the SQL archive.
+//! Operations on a room's log: append, edit and read. Entries that have left the list are read from the SQL archive.
 
 use uuid::Uuid;
 use wire::Position;
@@ -25,7 +25,7 @@ const WHOLE_LIST: usize = 1 << 31;
 /// Open rooms looked at in one go when a person is to be forgotten.
 const ROOMS_AT_ONCE: usize = 500;
 
-/// What the list holds of a page.
+/// The part of a page that is in the list.
 pub(super) struct ListPage {
     pub(super) head: Position,
     /// Entries that have left the list: those up to this number are in SQL.
@@ -37,7 +37,7 @@ pub(super) struct ListPage {
     pub(super) entries: Vec<RawEntry>,
 }
 
-/// What an append does to an older entry.
+/// The change of an older entry by an edit or a deletion.
 struct Change {
     target: u64,
     before: RawEntry,
@@ -330,7 +330,7 @@ impl Inner {
     }
 }
 
-/// Whether it leaves older entries as they are.
+/// Whether a draft changes no older entry.
 fn is_new(draft: &Draft) -> bool {
     draft.body.target().is_none()
 }

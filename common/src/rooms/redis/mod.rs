@@ -169,9 +169,7 @@ impl RoomStore for RedisRooms {
     }
 
     async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError> {
-        let mark: Option<u64> =
-            self.inner.redis.run(Command::new("HGET", &keys::reads(room)).arg(user.to_string())).await?;
-        Ok(mark.unwrap_or(0))
+        self.inner.read_mark(room, user).await
     }
 
     async fn publish(&self, event: &Ephemeral) -> Result<(), RoomError> {

@@ -1,10 +1,9 @@
 -- Who is in a room: connections come, go, are refreshed, and expire with the process that refreshed them.
--- KEYS: seats (sorted set of 'user:connection' by when they expire, ms), present (hash: user → 'connections person'),
---       reads (hash: user → seq)
+-- KEYS: seats (sorted set of 'user:connection' by when they expire, ms), present (hash: user → 'connections person')
 -- ARGV: 1 'enter' | 'exit' | 'refresh' | 'look', 2 time to live (ms), 3 channel, 4 room,
 --       enter: 5 user, 6 connection, 7 person (JSON); exit: 5 user, 6 connection; refresh: 5… seats; look: 5 limit
 -- Returns: people online, then
---       enter: up to where the user has read; refresh: seats that had expired; look: people (JSON)
+--       refresh: seats that had expired; look: people (JSON)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local what, ttl, expiry = ARGV[1], ARGV[2], now + tonumber(ARGV[2])
@@ -40,7 +39,6 @@ if what == 'enter' then
       tell('joined', ARGV[7])
     end
   end
-  result = tonumber(redis.call('HGET', KEYS[3], ARGV[5]) or '0')
 elseif what == 'exit' then
   leave(ARGV[5] .. ':' .. ARGV[6])
 elseif what == 'refresh' then

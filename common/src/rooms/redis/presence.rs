@@ -1,6 +1,6 @@
-//! Who is in a room, up to where they have read, and how many connections a user has, in all processes together.
+//! Presence, read marks and the number of a user's connections, shared by all processes.
 //!
-//! Each process refreshes what it said for its own connections; what a crashed process said expires.
+//! Each process refreshes the entries of its own connections; those of a process that crashed expire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ const SEATS: usize = 500;
 /// Refreshing commands under way at a time.
 const AT_ONCE: usize = 32;
 
-/// What this process has said about its own connections.
+/// The connections of this process that are entered in Redis.
 #[derive(Default)]
 pub(super) struct Registry {
     seats: Seats,
@@ -49,8 +49,16 @@ impl Inner {
 
     async fn tell_enter(&self, room: Uuid, person: &Person, connection: Uuid) -> Result<Entered, RoomError> {
         let args = vec![person.id.to_string(), connection.to_string(), encode(person)?];
-        let (online, read_seq) = self.presence_script(room, "enter", args).await?;
+        // By itself: while a slot is being moved, a script must not name a key that a room need not have.
+        let ((online, ()), read_seq) =
+            tokio::try_join!(self.presence_script(room, "enter", args), self.read_mark(room, person.id))?;
         Ok(Entered { online, read_seq })
+    }
+
+    /// Up to where a person has read; 0 if never.
+    pub(super) async fn read_mark(&self, room: Uuid, user: Uuid) -> Result<u64, RoomError> {
+        let command = Command::new("HGET", &keys::reads(room)).arg(user.to_string());
+        Ok(self.redis.run::<Option<u64>>(command).await?.unwrap_or(0))
     }
 
     pub(super) async fn exit(&self, room: Uuid, user: Uuid, connection: Uuid) -> Result<(), RoomError> {
@@ -75,11 +83,11 @@ impl Inner {
         let ttl = PRESENCE_TTL.as_millis().to_string();
         let mut args = vec![what.to_owned(), ttl, keys::channel(room), room.to_string()];
         args.extend(rest);
-        let keys = [keys::seats(room), keys::present(room), keys::reads(room)];
+        let keys = [keys::seats(room), keys::present(room)];
         self.redis.eval(&self.redis.scripts.presence, &keys, &args).await
     }
 
-    /// Says again and again who is in which room.
+    /// Refreshes the presence of this process's connections, every few seconds.
     pub(super) async fn refresh_presence(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(REFRESH_PRESENCE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -144,7 +152,7 @@ impl Inner {
         self.redis.run(Command::new("ZREM", &keys::connections(user)).arg(connection.to_string())).await
     }
 
-    /// Says again and again that the connections of this process are there.
+    /// Refreshes the count of this process's connections, every few seconds.
     pub(super) async fn refresh_connections(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(REFRESH_CONNECTIONS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use rand::Rng;
 use tokio::time::{sleep, timeout};
 
-use super::{super::keys, Live, PARTITIONS, lock};
+use super::{
+    super::{keys, partitions::slot_of},
+    Live, PARTITIONS, lock,
+};
 use crate::rooms::{Health, RoomError};
 
 /// How often a partition is probed.
@@ -66,6 +69,7 @@ impl Live {
         }
         loop {
             let carried_out = self.send_probe(number).await;
+            self.notice_takeover(number);
             self.notice_silence(number);
             let pause = if carried_out { PROBE } else { PROBE / 4 };
             // At once when there are new subscriptions to prove.
@@ -93,6 +97,20 @@ impl Live {
         let carried_out = failure.is_none();
         lock(&partition.probe).failure = failure;
         carried_out
+    }
+
+    /// Another server has the slot than the one that is subscribed to: a master that was replaced keeps subscriptions, and
+    /// nothing is published there any more.
+    fn notice_takeover(self: &Arc<Self>, number: usize) {
+        let partition = &self.partitions[number];
+        let home = lock(&partition.place).home.clone();
+        let owner = self.client.owner(slot_of(number));
+        if let (Some(home), Ok(owner)) = (home, owner)
+            && *home.address() != owner
+            && partition.is_whole()
+        {
+            self.mend(number);
+        }
     }
 
     /// While probes fail there is nothing to be heard.
