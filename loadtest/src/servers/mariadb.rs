@@ -32,6 +32,9 @@ impl MariaDb {
         let folder = tempfile::Builder::new().prefix("mingizuk-mariadb-").tempdir()?;
         // The server may run as another user, who must be able to reach the folder.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        // Temporary files of its own: a server that starts removes those that it finds, also another server's.
+        fs::create_dir(folder.path().join("tmp"))?;
+        fs::set_permissions(folder.path().join("tmp"), fs::Permissions::from_mode(0o1777))?;
         install(folder.path()).await?;
         let create = DATABASES.map(|name| format!("CREATE DATABASE IF NOT EXISTS {name};\n"));
         fs::write(folder.path().join("init.sql"), create.concat())?;
@@ -93,7 +96,7 @@ async fn install(folder: &Path) -> Outcome {
     let mut command = Command::new(program);
     command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
     command.arg(format!("--datadir={}", folder.join("data").display()));
-    command.args(other_user());
+    command.args(other_user()).env("TMPDIR", folder.join("tmp"));
     let output = command.kill_on_drop(true).output().await?;
     if output.status.success() {
         Ok(())
@@ -112,7 +115,7 @@ fn launch(folder: &Path, port: u16) -> Outcome<Program> {
         .arg(format!("--socket={}", folder.join("data/socket").display()))
         .arg(format!("--pid-file={}", folder.join("data/pid").display()))
         .arg(format!("--init-file={}", folder.join("init.sql").display()));
-    command.args(other_user());
+    command.args(other_user()).env("TMPDIR", folder.join("tmp"));
     Program::start(command, "mariadb", folder)
 }
 
